@@ -1,0 +1,148 @@
+"""What a layer of a network is: one activation, a bias, and sparse weight blocks from any earlier layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from flint import fmpq
+
+from approx.errors import InputError
+
+#: Activations that a layer may carry. Piecewise-linear ones are marked, since certification treats them exactly.
+ACTIVATIONS: dict[str, str] = {
+    "identity": "t",
+    "relu": "max(t, 0)",
+    "abs": "|t|",
+    "sin": "sin(t)",
+    "arcsin": "arcsin(t)",
+    "floor": "floor(t)",
+    "exp2": "2^t",
+    "tanh": "tanh(t)",
+    "sigmoid": "1/(1+exp(-t))",
+}
+PIECEWISE_LINEAR = frozenset({"identity", "relu", "abs"})
+
+
+@dataclass(frozen=True)
+class Values:
+    """A vector of exact scalars: float64 numbers that are meant exactly, or indices into a pool of distinct rationals.
+
+    `floats` holds the numbers themselves when `ids` is None, and otherwise the float64 nearest to `pool[ids]`.
+    Index 0 of every pool is the number zero.
+    """
+
+    floats: np.ndarray
+    ids: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.floats)
+
+    def nonzero(self) -> np.ndarray:
+        """Which entries are exactly non-zero (a boolean array)."""
+        return self.floats != 0 if self.ids is None else self.ids != 0
+
+    def exact(self, pool: Sequence[Any]) -> list[Any]:
+        """The entries as exact numbers (fmpq, or the pool's own closed forms)."""
+        if self.ids is None:
+            return [exact_float(v) for v in self.floats.tolist()]
+        return [pool[i] for i in self.ids.tolist()]
+
+    def take(self, index: Any) -> Values:
+        """The entries at `index` (anything numpy accepts), as Values."""
+        return Values(self.floats[index], None if self.ids is None else self.ids[index])
+
+
+def exact_float(value: float) -> fmpq:
+    """The dyadic rational that a finite float64 is."""
+    numerator, denominator = value.as_integer_ratio()
+    return fmpq(numerator, denominator)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A sparse matrix in CSR form from the units of layer `source` (0 is the input) to the units of the layer that owns it."""
+
+    source: int
+    indptr: np.ndarray
+    indices: np.ndarray
+    values: Values
+
+    @property
+    def count(self) -> int:
+        """The number of stored entries, all of them exactly non-zero."""
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """`activation(bias + sum of blocks)`; the blocks are sorted by source and hold no exact zero."""
+
+    activation: str
+    bias: Values
+    blocks: tuple[Block, ...] = field(default=())
+
+    @property
+    def units(self) -> int:
+        """The number of units of this layer."""
+        return len(self.bias)
+
+    @property
+    def weights(self) -> int:
+        """Non-zero connections plus non-zero biases, counted exactly."""
+        return sum(b.count for b in self.blocks) + int(np.count_nonzero(self.bias.nonzero()))
+
+
+def block(source: int, indptr: Any, indices: Any, values: Any, ids: Any = None) -> Block:
+    """A Block from array-likes, with exact zeros removed; O(entries), no Python loop over them.
+
+    Raises InputError when the arrays do not fit together or hold a non-finite number.
+    """
+    ptr = np.ascontiguousarray(indptr, dtype=np.int64)
+    cols = np.ascontiguousarray(indices, dtype=np.int32)
+    data = Values(_finite(values), None if ids is None else np.ascontiguousarray(ids, dtype=np.int32))
+    if ptr.ndim != 1 or len(ptr) == 0 or ptr[0] != 0 or ptr[-1] != len(cols) or np.any(np.diff(ptr) < 0):
+        raise InputError("indptr", ptr[:8].tolist(), "a non-decreasing CSR pointer from 0 to the number of entries")
+    if len(data) != len(cols) or (data.ids is not None and len(data.ids) != len(cols)):
+        raise InputError("values", len(data), f"as many entries as indices ({len(cols)})")
+    keep = data.nonzero()
+    if not keep.all():
+        kept = np.concatenate(([0], np.cumsum(keep)))
+        ptr, cols, data = kept[ptr].astype(np.int64), cols[keep], data.take(keep)
+    return Block(int(source), ptr, cols, data)
+
+
+def dense_block(source: int, matrix: Any) -> Block:
+    """A Block from a dense float64 matrix (units, source units), zeros dropped."""
+    array = np.asarray(matrix, dtype=np.float64)
+    if array.ndim != 2:
+        raise InputError("matrix", array.shape, "a two-dimensional array")
+    rows, cols = np.nonzero(array)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=array.shape[0]))))
+    return block(source, indptr, cols, array[rows, cols] if len(rows) else array[:0, 0] if array.size else [])
+
+
+def layer(activation: str, bias: Any, blocks: Sequence[Block], bias_ids: Any = None) -> Layer:
+    """A Layer from a bias vector and blocks; raises InputError on shapes that do not fit or an unknown activation."""
+    if activation not in ACTIVATIONS:
+        raise InputError("activation", activation, "one of " + ", ".join(ACTIVATIONS))
+    data = Values(_finite(bias), None if bias_ids is None else np.ascontiguousarray(bias_ids, dtype=np.int32))
+    for b in blocks:
+        if len(b.indptr) != len(data) + 1:
+            raise InputError("blocks", len(b.indptr) - 1, f"blocks with {len(data)} rows, one per unit")
+    kept = tuple(sorted((b for b in blocks if b.count), key=lambda b: b.source))
+    if len({b.source for b in kept}) != len(kept):
+        raise InputError("blocks", [b.source for b in kept], "at most one block per source layer")
+    return Layer(activation, data, kept)
+
+
+def _finite(values: Any) -> np.ndarray:
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise InputError("weights", array.shape, "a one-dimensional array")
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)][0]
+        raise InputError("weights", float(bad), "finite numbers only (no NaN, no infinity)")
+    return array
