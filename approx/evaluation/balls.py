@@ -1,0 +1,103 @@
+"""Which balls contain the exact values of a network on a ball of points?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flint import arb, ctx, fmpq
+
+from approx import numbers
+from approx.errors import InputError, UnsupportedError
+from approx.evaluation.cache import cached
+from approx.numbers import to_arb
+
+if TYPE_CHECKING:
+    from approx.networks import Network
+
+
+def evaluate_balls(network: Network, point: Any) -> list[arb]:
+    """Return one ball per output that contains net(x) for every x in the balls `point`.
+
+    point: a sequence of d balls (or exact numbers), or one of them when the network has one input. The precision is the
+    caller's (`with working_precision(bits):`). Sound for every activation; a ball that is not proved to lie where the
+    activation is defined (arcsin beyond [-1, 1]) gives NaN, never a wrong answer. Widths grow with the depth when the
+    input is a wide ball: split it, or use certification.
+
+    Cost: O(weights) ball operations. Raises InputError when the number of coordinates is wrong.
+
+    >>> from approx.networks import Builder
+    >>> from approx.numbers import working_precision
+    >>> b = Builder(1)
+    >>> with working_precision(64):
+    ...     [value] = evaluate_balls(b.build([b.relu(b.input() - 1)]), arb(2, 0.5))
+    >>> value.contains(arb(1.5)), value.contains(arb(0.5)), value.contains(arb(0.4))
+    (True, True, False)
+    """
+    coordinates = list(point) if isinstance(point, (list, tuple)) or getattr(point, "ndim", 0) else [point]
+    if len(coordinates) != network.inputs:
+        raise InputError("point", point, f"a sequence of {network.inputs} balls")
+    rows = cached(network, ("balls", ctx.prec), lambda: _compile(network))
+    values = [to_arb(c) for c in coordinates]
+    for activation, bias, columns, weights in rows:
+        total = bias
+        for j, w in zip(columns, weights, strict=True):
+            total = total + w * values[j]
+        values.append(activation(total))
+    return values[len(values) - network.outputs :]
+
+
+_Row = tuple[Callable[[arb], arb], arb, list[int], list[arb]]
+
+
+def _compile(network: Network) -> list[_Row]:
+    known: dict[Any, arb] = {}
+
+    def ball(value: Any) -> arb:
+        if not isinstance(value, fmpq):
+            return to_arb(value)
+        if value not in known:
+            known[value] = arb(value)
+        return known[value]
+
+    refused = sorted(network.activations - BALLS.keys())
+    if refused:
+        raise UnsupportedError(f"ball evaluation: unknown activations {', '.join(refused)}")
+    return [
+        (BALLS[activation], ball(bias), [u for u, _ in terms], [ball(w) for _, w in terms])
+        for activation, bias, terms in network.exact_rows()
+    ]
+
+
+def _identity(t: arb) -> arb:
+    return t
+
+
+def _floor(t: arb) -> arb:
+    return t.floor()
+
+
+def _exp2(t: arb) -> arb:
+    return arb(2) ** t
+
+
+def _tanh(t: arb) -> arb:
+    return t.tanh()
+
+
+def _sigmoid(t: arb) -> arb:
+    return 1 / (1 + (-t).exp())
+
+
+#: Activation name -> sound ball version.
+BALLS: dict[str, Callable[[arb], arb]] = {
+    "identity": _identity,
+    "relu": numbers.relu,
+    "abs": numbers.absolute,
+    "sin": numbers.sin,
+    "arcsin": numbers.asin,
+    "floor": _floor,
+    "exp2": _exp2,
+    "tanh": _tanh,
+    "sigmoid": _sigmoid,
+}

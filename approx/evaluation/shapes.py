@@ -1,0 +1,47 @@
+"""Which points did the user give, and which shape does the answer have?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from approx.errors import InputError
+
+
+def as_points(x: Any, inputs: int) -> tuple[np.ndarray, bool]:
+    """Return the points as a float64 array (n, inputs) and whether x was one scalar.
+
+    Accepted: for one input a scalar, (n,) or (n, 1); for d inputs (n, d). Empty arrays are accepted, NaN and inf too.
+    Integers are converted to the nearest float64. Raises InputError on other shapes and on complex numbers or text.
+
+    >>> as_points([1, 2, 3], 1)[0].shape, as_points(0.5, 1)[1]
+    ((3, 1), True)
+    """
+    accepted = "a number, an array (n,) or (n, 1)" if inputs == 1 else f"an array of shape (n, {inputs}), one row per point"
+    array = _real_array(x, accepted)
+    if array.ndim == 0 and inputs == 1:
+        return array.reshape(1, 1), True
+    if array.ndim == 1 and (inputs == 1 or array.size == 0):
+        return array.reshape(-1, inputs), False
+    if array.ndim == 2 and array.shape[1] == inputs:
+        return array, False
+    raise InputError("x", f"an array of shape {array.shape}", accepted)
+
+
+def _real_array(x: Any, accepted: str) -> np.ndarray:
+    try:
+        raw = np.asarray(x)
+        if raw.dtype.kind not in "biufO":
+            raise InputError("x", f"an array of type {raw.dtype}", accepted + " of real numbers")
+        return np.ascontiguousarray(raw, dtype=np.float64).reshape(raw.shape)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("x", x, accepted + " of real numbers") from error
+
+
+def shape_values(values: np.ndarray, scalar: bool) -> Any:
+    """Return the (n, k) values as (n,) when k = 1, without the point axis when x was a scalar."""
+    result = values[:, 0] if values.shape[1] == 1 else values
+    return result[0] if scalar else result

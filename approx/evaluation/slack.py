@@ -1,0 +1,101 @@
+"""How far can the float64 value of a network be from its exact value? A proved bound, by running error analysis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from approx.errors import UnsupportedError
+from approx.evaluation.layered import ACTIVATE, Stage, chunk_length, layered_program
+from approx.evaluation.shapes import as_points, shape_values
+
+if TYPE_CHECKING:
+    from approx.networks import Network
+
+UNIT = 2.0**-53
+#: Exceeds every absolute error of an underflow (2^-1075 each) with room for the handful of them in one summand.
+_TINY = 2.0**-1060
+ADMITTED = frozenset({"identity", "relu", "abs", "floor"})
+
+
+def rounding_slack(network: Network, x: Any) -> Any:
+    """Return a PROVED bound of |evaluate(network, x) - net(x)| for every point, in the shape that evaluate returns.
+
+    net(x) is the exact value of the exact weights at the float64 point x. Statement, with u = 2^-53, hats for computed
+    numbers, r = u if weights had to be rounded (else 0): a unit with bias b, weights w_j, sources h_j of error e_j has
+
+        |computed sum - exact sum| <= r |b| + sum_j ( (1 + r) |w_j| e_j + (u + r)(1 + 2u) |p_j| + u |s_j| + tiny ),
+
+    where p_j are the computed products and s_j the computed partial sums (derived from |fl(t) - t| <= u |fl(t)| + 2^-1075).
+    relu, abs and identity do not enlarge errors; relu of a sum proved negative has error 0; floor moves by the integers
+    that the uncertainty straddles. The bound itself is computed in float64 and inflated by (1 + (8 k + 32) u) per unit of
+    k summands, which exceeds its own rounding. Overflow and NaN give inf.
+
+    Cost: about four evaluations by numpy. Raises UnsupportedError for activations whose float64 library version carries
+    no proved error (sin, arcsin, exp2, tanh, sigmoid), InputError as evaluate does.
+
+    >>> from approx.networks import Builder
+    >>> b = Builder(1)
+    >>> bool(0 < rounding_slack(b.build([b.relu(b.input() * 0.1)]), 0.3) < 1e-16)
+    True
+    """
+    refused = sorted(network.activations - ADMITTED)
+    if refused:
+        raise UnsupportedError(f"rounding_slack: no proved float64 error for the activations {', '.join(refused)}; use balls")
+    points, scalar = as_points(x, network.inputs)
+    program = layered_program(network)
+    slack = np.empty((len(points), network.outputs))
+    rounded = 0.0 if network.dyadic else (UNIT if network.tags["rational"] else 2 * UNIT)
+    chunk = max(1, chunk_length(program) // 2)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(points), chunk):
+            part = points[start : start + chunk]
+            values, errors = np.empty((program.slots, len(part))), np.zeros((program.slots, len(part)))
+            values[: network.inputs] = part.T
+            for stage in program.stages[:-1]:
+                sums, bound = _sums(stage, values, errors, rounded)
+                bound = _through(stage.activation, sums, bound)
+                ACTIVATE[stage.activation](sums)
+                values[stage.destination], errors[stage.destination] = sums, bound
+            last = program.stages[-1]
+            _, bound = _sums(last, values, errors, rounded)
+            slack[start : start + chunk].T[last.destination] = bound
+    slack[~np.isfinite(slack)] = np.inf
+    return shape_values(slack, scalar)
+
+
+def _sums(stage: Stage, values: np.ndarray, errors: np.ndarray, rounded: float) -> tuple[np.ndarray, np.ndarray]:
+    """The computed sums, exactly as `evaluate` forms them, and the bound of their errors."""
+    shape = (len(stage.bias), values.shape[1])
+    total, inherited = np.empty(shape), np.zeros(shape)
+    products, partials = np.zeros(shape), np.zeros(shape)
+    count = np.zeros((shape[0], 1))
+    total[:] = stage.bias
+    for rows, slots, weights in stage.steps:
+        term = values[slots] * weights
+        total[:rows] += term
+        inherited[:rows] += errors[slots] * np.abs(weights)
+        products[:rows] += np.abs(term, out=term)
+        partials[:rows] += np.abs(total[:rows])
+        count[:rows] += 1
+    bound = rounded * np.abs(stage.bias) + (1 + rounded) * inherited + (UNIT + rounded) * products + UNIT * partials
+    bound = bound * (1 + (8 * count + 32) * UNIT) + (count * (1 + (rounded > 0) * _largest(values, errors)) + (rounded > 0)) * _TINY
+    return total, np.where(count + np.abs(stage.bias) == 0, 0.0, bound)
+
+
+def _largest(values: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    # A rounded subnormal weight is wrong by up to 2^-1075 absolutely, times its source.
+    return np.abs(values).max(axis=0) + errors.max(axis=0)
+
+
+def _through(activation: str, sums: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    if activation == "relu":
+        # The exact value is at most sum + bound, so a non-positive sum leaves max(0, sum + bound).
+        return np.where(sums <= 0, np.maximum((sums + bound) * (1 + 4 * UNIT), 0.0), bound)
+    if activation == "floor":
+        down, up = np.floor(np.nextafter(sums - bound, -np.inf)), np.floor(np.nextafter(sums + bound, np.inf))
+        here = np.floor(sums)
+        straddled = np.maximum(up - here, here - down) * (1 + 4 * UNIT)
+        return np.where(bound == 0, 0.0, straddled)
+    return bound
