@@ -1,0 +1,261 @@
+"""Which balls contain the Taylor coefficients of a 1-D expression over a ball? One pass of flint's power series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flint import arb, arb_series, ctx, fmpq
+
+from approx.numbers import absolute, maximum, minimum, relu
+from approx.targets.balls import (
+    NAN,
+    divide_ball,
+    general_power_ball,
+    log_ball,
+    power_ball,
+    rational_power_ball,
+    sigmoid_ball,
+    sqrt_ball,
+)
+from approx.targets.program import Instruction, Program
+
+Step = tuple[Callable[..., arb_series], int, int, Any]
+
+
+def _broken(value: arb) -> arb_series:
+    """The series with this value and nothing known about the derivatives."""
+    return arb_series([value] + [NAN] * (ctx.cap - 1), ctx.cap)
+
+
+def _constant(value: arb) -> arb_series:
+    return arb_series([value], ctx.cap)
+
+
+def _with_value(series: arb_series, value: arb) -> arb_series:
+    """The series with a sharper constant term."""
+    series[0] = value
+    return series
+
+
+class SeriesProgram:
+    """A 1-D program prepared for power series: `run(point, order)` gives balls of f^(k)(xi)/k! for all xi in the
+    point.
+
+    Constants are kept as series for each (precision, order). At kinks, poles and branch points inside the ball the
+    coefficients from 1 on are NaN, and the value too where the function may be undefined.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.steps: list[Step] = []
+        self.fixed: list[tuple[int, Instruction]] = []
+        for place, step in enumerate(program.instructions):
+            arguments = (*step.arguments, -1, -1)[:2]
+            self.steps.append((_RULES.get(step.operation, _nothing), *arguments, step.data))
+            if step.operation in ("number", "constant"):
+                self.fixed.append((place, step))
+        self.prepared: dict[tuple[int, int], list[Any]] = {}
+
+    def _template(self, length: int) -> list[Any]:
+        """The list of results with the constants filled in, at the present precision."""
+        key = (ctx.prec, length)
+        if key not in self.prepared:
+            if len(self.prepared) > 256:
+                self.prepared.clear()
+            template: list[Any] = [None] * len(self.steps)
+            for place, step in self.fixed:
+                if step.operation == "number":
+                    value = arb(step.data)
+                else:
+                    value = arb.pi() if step.data == "pi" else arb.const_e()
+                template[place] = arb_series([value], length)
+            self.prepared[key] = template
+        return self.prepared[key]
+
+    def run(self, point: arb, order: int, clamp: bool = False) -> list[arb]:
+        """Return balls c_0..c_order with f^(k)(xi)/k! in c_k for every xi in the ball `point`."""
+        length = order + 1
+        before = ctx.cap
+        ctx.cap = length
+        try:
+            values = self._template(length).copy()
+            variable = arb_series([point, 1], length)
+            for place, (rule, first, second, data) in enumerate(self.steps):
+                if values[place] is None:
+                    if first < 0:
+                        values[place] = variable
+                    elif second < 0:
+                        values[place] = rule(values[first], data, clamp)
+                    else:
+                        values[place] = rule(values[first], values[second], data, clamp)
+            coefficients = values[-1].coeffs()
+        finally:
+            ctx.cap = before
+        if len(coefficients) < length:
+            coefficients.extend([arb(0)] * (length - len(coefficients)))
+        return coefficients
+
+
+def _nothing(*_: Any) -> arb_series:
+    return _broken(NAN)
+
+
+def _add(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_series:
+    return first + second
+
+
+def _sub(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_series:
+    return first - second
+
+
+def _mul(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_series:
+    product = first * second
+    if product.length() == 0 and not (_finite(first) and _finite(second)):
+        return _broken(NAN)
+    return product
+
+
+def _finite(series: arb_series) -> bool:
+    return all(value.is_finite() for value in series.coeffs())
+
+
+def _div(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_series:
+    bottom = second[0]
+    if bottom.contains(0) or not bottom.is_finite():
+        return _broken(NAN)
+    quotient = first / second
+    return _with_value(quotient, divide_ball(first[0], bottom))
+
+
+def _neg(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    return -series
+
+
+def _powi(series: arb_series, data: int, clamp: bool) -> arb_series:
+    value = series[0]
+    if data == 2:
+        square = series * series
+        return _with_value(square, power_ball(value, 2)) if value.contains(0) else square
+    if data < 0 and (value.contains(0) or not value.is_finite()):
+        return _broken(NAN)
+    result = series ** abs(data)
+    if data < 0:
+        result = 1 / result
+    return _with_value(result, power_ball(value, data)) if value.contains(0) else result
+
+
+def _powq(series: arb_series, data: fmpq, clamp: bool) -> arb_series:
+    value = series[0]
+    if not value > 0:
+        return _broken(rational_power_ball(value, data, clamp))
+    return (series.log() * _constant(arb(data))).exp()
+
+
+def _pow(base: arb_series, exponent: arb_series, data: bool, clamp: bool) -> arb_series:
+    if not base[0] > 0:
+        return _broken(general_power_ball(base[0], exponent[0], data, clamp))
+    return (base.log() * exponent).exp()
+
+
+def _sqrt(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    value = series[0]
+    return series.sqrt() if value > 0 else _broken(sqrt_ball(value, clamp))
+
+
+def _log(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    value = series[0]
+    return _with_value(series.log(), log_ball(value)) if value > 0 else _broken(NAN)
+
+
+def _abs(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    value = series[0]
+    if value >= 0:
+        return series
+    return -series if value <= 0 else _broken(absolute(value))
+
+
+def _relu(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    value = series[0]
+    if value >= 0:
+        return series
+    return _constant(arb(0)) if value <= 0 else _broken(relu(value))
+
+
+def _max(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_series:
+    a, b = first[0], second[0]
+    if a >= b:
+        return first
+    if b >= a:
+        return second
+    gap = (first - second)[0]
+    if gap >= 0:
+        return first
+    return second if gap <= 0 else _broken(maximum(a, b))
+
+
+def _min(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_series:
+    a, b = first[0], second[0]
+    if a <= b:
+        return first
+    if b <= a:
+        return second
+    gap = (first - second)[0]
+    if gap <= 0:
+        return first
+    return second if gap >= 0 else _broken(minimum(a, b))
+
+
+def _arcsin(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    from approx.numbers import asin
+
+    value = series[0]
+    if -1 < value < 1:
+        return _with_value(series.asin(), asin(value))
+    return _broken(asin(value, assume_in_range=clamp))
+
+
+def _arccos(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    return _constant(arb.pi() / 2) - _arcsin(series, data, clamp)
+
+
+def _sinh(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    up, down = series.exp(), (-series).exp()
+    return _with_value((up - down) * _constant(arb(0.5)), series[0].sinh())
+
+
+def _cosh(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    up, down = series.exp(), (-series).exp()
+    return _with_value((up + down) * _constant(arb(0.5)), series[0].cosh())
+
+
+def _tanh(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    """tanh u = 1 - 2/(1 + exp(2u)), with u occurring once; for u > 0 its odd mirror image, which cannot overflow."""
+    value = series[0]
+    sign = 1 if value <= 0 else -1
+    growth = (series * _constant(arb(2 * sign))).exp()
+    bottom = growth + _constant(arb(1))
+    if bottom[0].contains(0) or not bottom[0].is_finite():
+        return _broken(value.tanh())
+    mirrored = _constant(arb(1)) - _constant(arb(2)) / bottom
+    return _with_value(mirrored if sign > 0 else -mirrored, value.tanh())
+
+
+def _sigmoid(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    half = _tanh(series * _constant(arb(0.5)), data, clamp)
+    return _with_value((half + _constant(arb(1))) * _constant(arb(0.5)), sigmoid_ball(series[0]))
+
+
+def _tan(series: arb_series, data: Any, clamp: bool) -> arb_series:
+    value = series[0].tan()
+    return series.tan() if value.is_finite() else _broken(NAN)
+
+
+_RULES: dict[str, Callable[..., arb_series]] = {
+    "add": _add, "sub": _sub, "mul": _mul, "div": _div, "neg": _neg, "powi": _powi, "powq": _powq, "pow": _pow,
+    "sqrt": _sqrt, "log": _log, "abs": _abs, "relu": _relu, "max": _max, "min": _min, "arcsin": _arcsin,
+    "arccos": _arccos, "sinh": _sinh, "cosh": _cosh, "tanh": _tanh, "sigmoid": _sigmoid, "tan": _tan,
+    "exp": lambda series, data, clamp: series.exp(), "sin": lambda series, data, clamp: series.sin(),
+    "cos": lambda series, data, clamp: series.cos(), "arctan": lambda series, data, clamp: series.atan(),
+    "erf": lambda series, data, clamp: series.erf(),
+}  # fmt: skip

@@ -1,0 +1,189 @@
+"""What is to be approximated? A function on a box, given by an expression, with every question a construction asks of
+it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from flint import arb, fmpq
+
+from approx.errors import DomainError, ExpressionError, InputError
+from approx.numbers import rational_from_text, to_arb, to_fmpq
+from approx.targets import tree
+from approx.targets.balls import ball_value
+from approx.targets.domain import Domain, DomainLike, make_domain
+from approx.targets.exact import exact_value
+from approx.targets.floats import float_value
+from approx.targets.parser import parse
+from approx.targets.printing import to_latex, to_text
+from approx.targets.program import Program, compile_tree
+from approx.targets.regularity import Regularity
+from approx.targets.series import SeriesProgram
+from approx.targets.tree import Node
+
+MAXIMUM_DIMENSION = 64
+
+
+class Target:
+    """A real function on a box: `Target("sin(2*pi*x)", domain=(0, 1))`.
+
+    Attributes: `dimension`, `domain`, `text` (canonical expression), `assumptions` (sentences that results depend on,
+    empty for expressions), `is_rational`, `tree`, `program`.
+
+    Raises ExpressionError for text that the grammar refuses, DomainError for unusable domains.
+
+    >>> f = Target("x**2 - 1/3", domain=(0, 2))
+    >>> f(np.array([0.0, 1.0])).tolist(), f.exact([fmpq(1, 2)])
+    ([-0.3333333333333333, 0.6666666666666667], -1/12)
+    """
+
+    def __init__(
+        self,
+        expression: str | Node | Callable[..., Any] | Any,
+        domain: DomainLike = None,
+        *,
+        regularity: Regularity | None = None,
+    ) -> None:
+        self.tree: Node = _to_tree(expression)
+        used = tree.variables(self.tree)
+        needed = max(used) + 1 if used else 1
+        self.domain: Domain = make_domain(domain, None if domain is not None else needed)
+        self.dimension: int = self.domain.dimension
+        if needed > self.dimension:
+            names = ", ".join(tree_names(self.dimension))
+            raise ExpressionError(
+                f"variable number {needed} is used, but the domain has dimension {self.dimension}: only {names}"
+            )
+        self.assumptions: tuple[str, ...] = ()
+        self.regularity = regularity
+
+    # -- what it is -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def program(self) -> Program:
+        """The flat list of instructions that every evaluation runs."""
+        return compile_tree(self.tree)
+
+    @cached_property
+    def _series(self) -> SeriesProgram:
+        return SeriesProgram(self.program)
+
+    @property
+    def text(self) -> str:
+        """The canonical expression, which parses back to the same tree."""
+        return to_text(self.tree, self.dimension)
+
+    @property
+    def is_rational(self) -> bool:
+        """Whether values at rational points are rational: + - * /, integer powers, abs, relu, max, min."""
+        return self.program.is_rational
+
+    # -- values -----------------------------------------------------------------------------------------------------
+
+    def __call__(self, points: Any) -> Any:
+        """Return float64 values: a scalar or (n,) in one variable, a point (d,) or points (n, d) in several."""
+        array = np.asarray(points, dtype=np.float64)
+        if self.dimension == 1 and not (array.ndim == 2 and array.shape[1] == 1):
+            columns = [array]
+        else:
+            if array.ndim == 0 or array.shape[-1] != self.dimension:
+                raise InputError("points", array.shape, f"an array whose last axis has length {self.dimension}")
+            columns = [np.ascontiguousarray(array[..., i]) for i in range(self.dimension)]
+        values = float_value(self.program, columns)
+        return float(values) if values.ndim == 0 else values
+
+    def exact(self, point: Any) -> fmpq | None:
+        """Return the exact rational value at an exact point, or None where it is irrational or undefined."""
+        return exact_value(self.program, [to_fmpq(value) for value in self._coordinates(point)])
+
+    def ball(self, point: Any) -> arb:
+        """Return a ball that contains f(x) for every x of the domain in the box of balls, at the working precision.
+
+        Natural inclusion: sound, and sharp as the box shrinks. Where f has a pole, or cannot be shown to be defined,
+        the ball is not finite; nothing is raised.
+        """
+        return ball_value(self.program, [to_arb(value) for value in self._coordinates(point)], self._is_defined)
+
+    def series(self, point: Any, order: int) -> list[arb]:
+        """Return balls c_0..c_order, c_k containing f^(k)(xi)/k! for every xi in the ball `point` (one variable).
+
+        At a kink, pole or branch point inside the ball, c_1... are NaN and c_0 is the natural enclosure. Where a kink
+        is at the end of the ball, derivatives are those from inside. Cost: about 2-6 us at low orders.
+        """
+        if self.dimension != 1:
+            raise InputError("series", f"dimension {self.dimension}", "a target of one variable (use jet)")
+        return self._series.run(to_arb(point), order, self._is_defined)
+
+    @cached_property
+    def _is_defined(self) -> bool:
+        """Whether f was shown to be defined on the whole domain."""
+        try:
+            self.check_defined()
+        except DomainError:
+            return False
+        return True
+
+    def check_defined(self) -> None:
+        """Return None when f is proved to be defined on the whole domain; raise DomainError naming the place
+        otherwise."""
+
+    # -- other forms ------------------------------------------------------------------------------------------------
+
+    def on_unit_box(self) -> Target:
+        """Return g on [0, 1]^d with g(t) = f(lower + (upper - lower) t): an exact substitution in the tree."""
+        replacements = {}
+        for index, (low, high) in enumerate(self.domain):
+            scaled = tree.multiply((tree.number(high - low), tree.Variable(index)))
+            replacements[index] = tree.add((tree.number(low), scaled))
+        return Target(tree.substitute(self.tree, replacements), [(0, 1)] * self.dimension)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able description without code; `Target.from_dict` reads it back."""
+        return {"kind": "expression", "expression": self.text, "domain": self.domain.to_list()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Target:
+        """Return the target described by `to_dict`; raises InputError, ExpressionError or DomainError on anything
+        else."""
+        if not isinstance(data, Mapping) or data.get("kind") != "expression" or "expression" not in data:
+            raise InputError("target description", data, "the dictionary that Target.to_dict returned")
+        try:
+            pairs = [(rational_from_text(low), rational_from_text(high)) for low, high in data["domain"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("target description", data.get("domain"), "a list of pairs of rationals as text") from error
+        return cls(str(data["expression"]), pairs)
+
+    def latex(self) -> str:
+        """Return LaTeX code of the expression."""
+        return to_latex(self.tree, self.dimension)
+
+    def __repr__(self) -> str:
+        return f"Target({self.text!r}, domain={self.domain})"
+
+    def _repr_html_(self) -> str:
+        return rf"\(f(x) = {self.latex()}\) on {self.domain}"
+
+    def _coordinates(self, point: Any) -> Sequence[Any]:
+        if isinstance(point, (list, tuple, np.ndarray)) and np.ndim(point) > 0:
+            coordinates = list(point)
+        else:
+            coordinates = [point]
+        if len(coordinates) != self.dimension:
+            raise InputError("point", f"{len(coordinates)} coordinates", f"{self.dimension} coordinates")
+        return coordinates
+
+
+def tree_names(dimension: int) -> list[str]:
+    """Return the names of the variables in this dimension."""
+    return [to_text(tree.Variable(index), dimension) for index in range(dimension)]
+
+
+def _to_tree(expression: Any) -> Node:
+    if isinstance(expression, str):
+        return parse(expression)
+    if isinstance(expression, Node):
+        return expression
+    raise InputError("expression", expression, "text, an expression tree, a sympy expression, or a callable")
