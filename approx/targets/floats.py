@@ -60,9 +60,14 @@ def _step(step: Instruction, values: list[Any], columns: list[Array]) -> Any:
         return _CONSTANTS[step.data]
     if step.operation == "variable":
         return columns[step.data]
-    first = values[step.arguments[0]]
-    if len(step.arguments) == 2:
-        return _BINARY[step.operation](first, values[step.arguments[1]])
+    return apply_float(step, [values[i] for i in step.arguments])
+
+
+def apply_float(step: Instruction, arguments: list[Any]) -> Any:
+    """Return one operation on float64 arrays (or floats), elementwise."""
+    first = arguments[0]
+    if len(arguments) == 2:
+        return _BINARY[step.operation](first, arguments[1])
     if step.operation == "powi":
         return np.square(first) if step.data == 2 else np.power(first, float(step.data))
     if step.operation == "powq":
