@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from flint import fmpq, fmpq_poly
 
@@ -47,7 +48,7 @@ def chebyshev_coefficients(monomial: Sequence[fmpq]) -> list[fmpq]:
 
 
 def power_table(program: Program, base: Linear, degree: int) -> list[Linear]:
-    """[1, b, b^2, ..., b^degree] for a linear combination b: even powers are squares, odd ones products of neighbours."""
+    """[1, b, b^2, ..., b^degree] of a linear combination b: even powers are squares, odd ones products."""
     table = [_constant(fmpq(1)), base]
     for k in range(2, degree + 1):
         half = table[k // 2]
@@ -103,7 +104,7 @@ def chebyshev_table(program: Program, base: Linear, degree: int) -> list[Linear]
 
 
 def paterson_stockmeyer_sum(program: Program, base: Linear, chebyshev: Sequence[fmpq], block: int) -> Linear:
-    """sum c_k T_k(b) by blocks of `block` degrees: T_2..T_block once, then Clenshaw in T_block: about 2 sqrt(n) products.
+    """sum c_k T_k(b) in blocks of `block` degrees: T_2..T_block, then Clenshaw in T_block; about 2 sqrt(n) products.
 
     The blocks follow from T_{jk+i} = 2 T_jk T_i - T_{jk-i}, from the highest degree down, exactly.
     """
@@ -140,8 +141,12 @@ def _odd_quotient(chebyshev: Sequence[fmpq]) -> list[fmpq]:
     return out
 
 
+def _blocked(program: Program, base: Linear, chebyshev: Sequence[fmpq], block: int) -> Linear:
+    return paterson_stockmeyer_sum(program, base, chebyshev, block)
+
+
 def programs(chebyshev: Sequence[fmpq], methods: Sequence[str]) -> list[tuple[str, Program]]:
-    """The candidate programs for sum c_k T_k(s), each with its name; even and odd series run in w = T_2(s) = 2s^2 - 1."""
+    """The candidate programs for sum c_k T_k(s), each with its name; even and odd series run in w = 2s^2 - 1."""
     found: list[tuple[str, Program]] = []
     kind = parity(chebyshev)
     inner = {"even": list(chebyshev[0::2]), "odd": _odd_quotient(chebyshev), "none": list(chebyshev)}[kind]
@@ -168,5 +173,5 @@ def programs(chebyshev: Sequence[fmpq], methods: Sequence[str]) -> list[tuple[st
     if "paterson-stockmeyer" in methods:
         root = max(2, round((len(inner) / 1.5) ** 0.5))
         for block in sorted({max(2, root - 1), root, root + 1, root + 2, 2, 4} & set(range(2, len(inner)))):
-            add(f"paterson-stockmeyer {block}", lambda p, b, k=block: paterson_stockmeyer_sum(p, b, inner, k))
+            add(f"paterson-stockmeyer {block}", partial(_blocked, chebyshev=inner, block=block))
     return found

@@ -30,7 +30,7 @@ class Linear:
     """constant + sum of terms[k] * v_k with v_0 = s; exact coefficients."""
 
     terms: dict[int, fmpq] = field(default_factory=dict)
-    constant: fmpq = fmpq(0)
+    constant: fmpq = field(default_factory=fmpq)
 
     def plus(self, other: Linear, factor: Any = 1) -> Linear:
         """self + factor * other."""

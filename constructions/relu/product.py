@@ -14,7 +14,7 @@ from constructions.relu.square import absolute_unit, checked_levels, square_erro
 
 
 class Ranged(NamedTuple):
-    """A form of a network that stands for an exact quantity, |form - quantity| <= error, both <= bound in absolute value."""
+    """A form that stands for an exact quantity: |form - quantity| <= error, and both are at most bound in size."""
 
     form: Form
     bound: fmpq
