@@ -1,0 +1,136 @@
+"""Which algorithm certifies which network: the one function `certify`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+
+from approx.certification.budget import Budget, Work
+from approx.certification.certificate import Certificate, network_digest
+from approx.certification.structure import structural_enclosure
+from approx.errors import InputError, UnsupportedError
+from approx.networks import Network
+from approx.targets import Target
+
+_METHODS = ("auto", "pieces", "boxes", "structure")
+
+
+def certify(
+    network: Network,
+    target: Target | str,
+    domain: Any = None,
+    *,
+    rtol: float = 0.01,
+    atol: float = 0.0,
+    budget: Budget | None = None,
+    method: str = "auto",
+    semantics: str = "exact",
+    executor: Executor | None = None,
+) -> Certificate:
+    """A Certificate lower <= sup |target - network| <= upper over the domain (the target's own unless given).
+
+    Work stops when upper <= (1 + rtol) lower, or upper <= atol, or the budget is exhausted (status "budget": the
+    enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
+
+    method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
+    and bound), "structure" (sawtooth squares of any depth against x**2), or "auto". semantics: "exact" (the real
+    function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
+    (one variable; results do not depend on their number).
+
+    Raises InputError (shapes, rtol, unknown method), UnsupportedError (activations), DomainError.
+    Source: derived; docs/certification.md.
+
+    >>> from approx import Target
+    >>> from approx.networks import Builder
+    >>> b = Builder(1)
+    >>> secant = b.build([b.input()])
+    >>> c = certify(secant, Target("x**2"), rtol=1e-6)
+    >>> c.lower <= 0.25 <= c.upper and c.status == "tight"
+    True
+    """
+    target = _target(target, domain)
+    _check(network, target, rtol, atol, method, semantics)
+    work = Work(budget or Budget())
+    found = structural_enclosure(network, target, work) if method in ("auto", "structure") else None
+    if found is None and method == "structure":
+        raise UnsupportedError("no structural certificate applies: the network is not a sawtooth square, or the target not x**2")
+    if found is None:
+        found = _search(network, target, rtol, atol, work, method, executor)
+    lower, upper, witness, name = found
+    upper = upper if upper == upper else math.inf
+    tight = upper <= max(lower * (1 + rtol), atol)
+    status = "conditional" if target.assumptions else ("tight" if tight else "budget")
+    return Certificate(
+        lower=lower,
+        upper=upper,
+        witness=tuple(witness),
+        status=status,
+        method=name,
+        rtol=rtol,
+        domain=tuple(zip(target.domain.lower, target.domain.upper, strict=True)),
+        target_text=target.text,
+        digest=network_digest(network),
+        semantics=semantics,
+        assumptions=tuple(target.assumptions),
+        work={**work.regions, "seconds": round(work.seconds, 4)},
+        network=network,
+        target=target,
+    )
+
+
+def _target(target: Target | str, domain: Any) -> Target:
+    if isinstance(target, Target):
+        return target if domain is None else target.on(domain)
+    if isinstance(target, str):
+        return Target(target, domain=domain)
+    raise InputError("target", target, "a Target or an expression")
+
+
+def _check(network: Network, target: Target, rtol: float, atol: float, method: str, semantics: str) -> None:
+    if not isinstance(network, Network):
+        raise InputError("network", network, "a Network (approx.from_onnx and approx.from_torch make them)")
+    if network.inputs != target.dimension:
+        raise InputError("network", f"{network.inputs} inputs", f"{target.dimension} inputs, the variables of {target.text}")
+    if network.outputs != 1:
+        raise InputError("network", f"{network.outputs} outputs", "one output")
+    if not 0 < rtol < math.inf:
+        raise InputError("rtol", rtol, "a positive number")
+    if not 0 <= atol < math.inf:
+        raise InputError("atol", atol, "a non-negative number")
+    if method not in _METHODS:
+        raise InputError("method", method, "one of " + ", ".join(_METHODS))
+    if semantics != "exact":
+        raise InputError("semantics", semantics, "'exact' (the real function of the exact weights)")
+
+
+def _search(
+    network: Network, target: Target, rtol: float, atol: float, work: Work, method: str, executor: Executor | None
+) -> tuple[float, float, Sequence[Any], str]:
+    if method == "pieces" and target.dimension > 1:
+        raise InputError("method", method, "'boxes' in two and more variables")
+    if target.dimension == 1 and method in ("auto", "pieces"):
+        if network.tags["piecewise_linear"]:
+            from approx.certification.ladder import certify_pieces
+
+            return certify_pieces(network, target, rtol, atol, work, executor)
+        if method == "pieces":
+            raise UnsupportedError("exact pieces need a piecewise linear network; use method='boxes'")
+    from approx.certification.boxes import certify_boxes
+
+    return certify_boxes(network, target, rtol, atol, work)
+
+
+def observed_error(network: Network, target: Target, points: int = 4001) -> float:
+    """The largest |f - net| at equally spaced points in float64: OBSERVED, a guess to start from, no bound."""
+    sides = target.domain.floats()
+    per_side = max(2, round(points ** (1 / target.dimension)))
+    axes = [np.linspace(lo, hi, per_side) for lo, hi in sides]
+    grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+    with np.errstate(all="ignore"):
+        gap = np.abs(np.asarray(target(grid if target.dimension > 1 else grid[:, 0])) - np.asarray(network(grid)))
+    gap = gap[np.isfinite(gap)]
+    return float(gap.max(initial=0.0))

@@ -1,0 +1,113 @@
+"""How far a ReLU network can be from the chord of its computed values on an interval: a proved bound per interval.
+
+Statement. Let u be any unit of the network, [xl, xr] an interval and v_l, v_r the values computed for u at its ends.
+The pass returns E >= 0 with |u(x) - chord(x)| <= E for all x in [xl, xr], chord the affine function through
+(xl, v_l), (xr, v_r). Proof by induction over the units:
+- input: the nodes are exact numbers, E = 0;
+- z = bias + sum w_i u_i: computed values differ from the same combination of the computed u_i by at most the committed
+  roundings r_l, r_r; hence E = sum |w_i| E_i + max(r_l, r_r);
+- max(z, 0): 1-Lipschitz, so max(z,0) is within E of max(chord, 0); where chord changes its sign, max(chord, 0) is
+  below its own chord by at most |z_l z_r| / (|z_l| + |z_r|), which is added; where chord + E <= 0 the unit is exactly 0.
+- |z| = max(z, 0) + max(-z, 0): the same with twice that term.
+Every operation on E is float64 with non-negative terms; the final inflation by 1 + 2^-20 and 2^-1000 covers its rounding
+for fewer than 2^30 operations per unit. NaN or overflow end as E = inf.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from approx.certification.arithmetic import TINY, UNIT, Arithmetic, Float64, Vector
+from approx.certification.pieces import Program
+
+
+def forward(program: Program, points: Vector, shared: bool, arithmetic: Arithmetic) -> tuple[Vector, np.ndarray]:
+    """(values of output 0 at the points, E per interval).
+
+    shared: the intervals are those between neighbouring points; otherwise the first half of the points are left ends and
+    the second half the right ends. Cost O(weights * points).
+    """
+    with np.errstate(all="ignore"):
+        return _forward(program, points, shared, arithmetic)
+
+
+def _forward(program: Program, points: Vector, shared: bool, arithmetic: Arithmetic) -> tuple[Vector, np.ndarray]:
+    count = len(points[0])
+    ends = (slice(None, -1), slice(1, None)) if shared else (slice(None, count // 2), slice(count // 2, None))
+    intervals = count - 1 if shared else count // 2
+    values: dict[int, list[Vector]] = {0: [points]}
+    errors: dict[int, list[np.ndarray | float]] = {0: [0.0]}
+    last = len(program.activations)
+    for k in range(1, last + 1):
+        if arithmetic is Float64 and program.dense[k - 1]:
+            zs, es = _dense(program, k, values, errors, ends, intervals)
+        else:
+            zs, es = _sparse(program, k, values, errors, ends, count, arithmetic)
+        activation = program.activations[k - 1]
+        if activation != "identity":
+            pairs = [_activate(z, e, ends, activation) for z, e in zip(zs, es, strict=True)]
+            zs, es = [p[0] for p in pairs], [p[1] for p in pairs]
+        for source in [s for s in values if program.last_use[s] <= k]:
+            del values[source], errors[source]
+        values[k], errors[k] = zs, es
+    bound = np.broadcast_to(errors[last][0], (intervals,)) * (1 + 2.0**-20) + TINY
+    value = values[last][0]
+    finite = np.isfinite(value[0][ends[0]]) & np.isfinite(value[0][ends[1]]) & np.isfinite(bound)
+    return value, np.where(finite, bound, np.inf)
+
+
+def _sparse(program, k, values, errors, ends, count, arithmetic):  # type: ignore[no-untyped-def]
+    """One layer, unit by unit, with error-free residues (float64) or double-double."""
+    zs, es = [], []
+    for row in program.rows[k - 1]:
+        total = arithmetic.constant(*row.bias, count)
+        rounding = np.full(count, arithmetic.weight_error(row.bias[1]))
+        spread: np.ndarray | float = 0.0
+        for source, column, hi, lo in row.terms:
+            value = values[source][column]
+            total = arithmetic.add_product(total, hi, lo, value, rounding)
+            missing = arithmetic.weight_error(lo)
+            if missing:
+                rounding += missing * np.abs(value[0]) * (1 + 2 * UNIT)
+            spread = spread + (abs(hi) * (1 + 2 * UNIT)) * errors[source][column]
+        zs.append(total)
+        es.append(spread + np.maximum(rounding[ends[0]], rounding[ends[1]]))
+    return zs, es
+
+
+def _dense(program, k, values, errors, ends, intervals):  # type: ignore[no-untyped-def]
+    """One layer by matrix products; |rounding| <= gamma_n (|bias| + |W||v|), n terms plus two, in any summation order."""
+    layer = program.network.layers[k - 1]
+    size = len(values[0][0][0]) if 0 in values else len(next(iter(values.values()))[0][0])
+    z = np.repeat(layer.bias.floats[:, np.newaxis], size, axis=1)
+    magnitude = np.abs(z)
+    spread = np.zeros((layer.units, intervals))
+    length = np.full(layer.units, 4.0)
+    for source, matrix in program.matrices[k - 1]:
+        v = np.stack([c[0] for c in values[source]])
+        e = np.stack([np.broadcast_to(e, (intervals,)) for e in errors[source]])
+        absolute = abs(matrix)
+        z += matrix @ v
+        magnitude += absolute @ np.abs(v)
+        spread += absolute @ e
+        length += np.diff(matrix.indptr)
+    # One more unit of rounding per weight covers pooled weights, whose float64 is only the nearest.
+    rounding = (1.01 * UNIT) * (length[:, np.newaxis] + 2) * magnitude
+    es = spread * (1 + 2.0**-30) + np.maximum(rounding[:, ends[0]], rounding[:, ends[1]])
+    return [(row,) for row in z], list(es)
+
+
+def _activate(z: Vector, error: np.ndarray, ends: tuple[slice, slice], activation: str) -> tuple[Vector, np.ndarray]:
+    left, right = z[0][ends[0]], z[0][ends[1]]
+    crossing = (left > 0) != (right > 0)
+    if crossing.any():
+        a, b = np.abs(left), np.abs(right)
+        gap = np.where(crossing, np.minimum(a, b), 0.0) * (1 + 2.0**-40)
+        error = error + (2 * gap if activation == "abs" else gap)
+    positive = z[0] > 0
+    if activation == "abs":
+        return tuple(np.where(positive, c, -c) for c in z), error
+    dead = np.maximum(left, right) * (1 - 2.0**-40) + error <= 0
+    # A NaN stays a NaN here (comparison false on both sides would hide it), so that the caller sees it.
+    value = tuple(np.where(positive | np.isnan(z[0]), c, 0.0) for c in z)
+    return value, np.where(dead, 0.0, error)

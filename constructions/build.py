@@ -1,0 +1,140 @@
+"""Which network is the smallest that is certified to approximate a target: the one function `build`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from approx.approximant import Approximant
+from approx.certification import Budget
+from approx.errors import ApproxError, DomainError, InputError, RegularityError, UnreachableError
+from approx.numbers import to_float, to_fmpq
+from approx.targets import Target
+from constructions.catalogue import Construction, catalogue
+
+Progress = Callable[[str, float | None], None]
+
+
+def build(
+    target: Target | str,
+    eps: Any,
+    method: str = "auto",
+    *,
+    certify: bool = True,
+    rtol: float = 0.01,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Approximant:
+    """The smallest Approximant with certified sup |target - network| <= eps among the constructions that apply.
+
+    With a `method` named, that construction alone, with its own options. The certificate is attached (certify=False
+    leaves it out and relies on the proved bound). Deterministic: the same call gives the same network.
+
+    Raises InputError (eps, method), DomainError (target undefined somewhere), RegularityError (a named method that does
+    not apply), UnreachableError when nothing certified reaches eps; `.best` is then the best certified result.
+    """
+    f = target if isinstance(target, Target) else Target(target)
+    goal = _accuracy(eps)
+    if not f.assumptions:
+        f.check_defined()
+    say = progress or _silent
+    if method != "auto":
+        row = catalogue()[method]
+        _refuse_unfit(row, f)
+        return _accept(_attempt(row, f, goal, certify, rtol, budget, say, options), goal, certify)
+    if options:
+        raise InputError("options", sorted(options), "no options without a named method")
+    return _smallest(f, goal, certify, rtol, budget, say)
+
+
+def _accuracy(eps: Any) -> float:
+    try:
+        goal = to_float(to_fmpq(eps))
+    except (ApproxError, ValueError, TypeError, OverflowError) as error:
+        raise InputError("eps", eps, "a positive finite number") from error
+    if not 0 < goal < float("inf"):
+        raise InputError("eps", eps, "a positive finite number")
+    return goal
+
+
+def _refuse_unfit(row: Construction, target: Target) -> None:
+    reason = row.reason_against(target)
+    if reason is not None:
+        fits = ", ".join(r.name for r in catalogue() if r.reason_against(target) is None)
+        raise RegularityError(f"{reason}; methods that take it: {fits}")
+
+
+def _smallest(
+    f: Target, goal: float, certify: bool, rtol: float, budget: Budget | None, say: Progress
+) -> Approximant:
+    best: Approximant | None = None
+    closest: Approximant | None = None
+    reasons: list[str] = []
+    rows = [r for r in catalogue() if r.automatic and r.reason_against(f) is None]
+    for number, row in enumerate(rows):
+        say(row.name, number / len(rows))
+        limit = best.network.size.weights if best is not None else None
+        if row.estimate is not None and limit is not None and row.estimate(f, goal) >= limit:
+            continue
+        try:
+            found = _attempt(row, f, goal, certify, rtol, budget, say, {})
+        except (RegularityError, UnreachableError, DomainError) as error:
+            reasons.append(f"{row.name}: {error}")
+            found = getattr(error, "best", None)
+            if found is None:
+                continue
+        if _reaches(found, goal, certify):
+            if best is None or found.network.size.weights < best.network.size.weights:
+                best = found
+            if best.network.size.units == 0 or _exactly(best):
+                break
+        elif closest is None or _proved(found) < _proved(closest):
+            closest = found
+    if best is None:
+        detail = "; ".join(reasons) if reasons else "the certified errors stay above it"
+        raise UnreachableError(f"no construction is certified to reach eps = {goal:g}: {detail}", closest)
+    return best
+
+
+def _attempt(
+    row: Construction,
+    f: Target,
+    goal: float,
+    certify: bool,
+    rtol: float,
+    budget: Budget | None,
+    say: Progress,
+    options: dict[str, Any],
+) -> Approximant:
+    found = row.builder(f, goal, **options)
+    if certify and found.certificate is None:
+        say(f"{row.name}: certifying", None)
+        # An exact network has error 0, which no relative gap describes: far below eps is enough.
+        found = found.certified(rtol=rtol, atol=goal * 1e-6, budget=budget)
+    return found
+
+
+def _proved(found: Approximant) -> float:
+    return min(found.bound, found.certificate.upper if found.certificate else float("inf"))
+
+
+def _exactly(found: Approximant) -> bool:
+    return found.bound == 0
+
+
+def _reaches(found: Approximant, goal: float, certify: bool) -> bool:
+    if certify:
+        return found.certificate is not None and found.certificate.upper <= goal
+    return found.bound <= goal
+
+
+def _accept(found: Approximant, goal: float, certify: bool) -> Approximant:
+    if _reaches(found, goal, certify):
+        return found
+    word = "certified" if certify else "proved"
+    raise UnreachableError(f"{found.method} reaches {_proved(found):.6g}, not eps = {goal:g} ({word})", found)
+
+
+def _silent(stage: str, fraction: float | None) -> None:
+    """No progress is shown in library calls."""
