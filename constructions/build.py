@@ -65,9 +65,7 @@ def _refuse_unfit(row: Construction, target: Target) -> None:
         raise RegularityError(f"{reason}; methods that take it: {fits}")
 
 
-def _smallest(
-    f: Target, goal: float, certify: bool, rtol: float, budget: Budget | None, say: Progress
-) -> Approximant:
+def _smallest(f: Target, goal: float, certify: bool, rtol: float, budget: Budget | None, say: Progress) -> Approximant:
     best: Approximant | None = None
     closest: Approximant | None = None
     reasons: list[str] = []

@@ -92,7 +92,9 @@ def _numbers(dimensions: tuple[int, ...]) -> str:
     return str(dimensions[0]) if len(dimensions) == 1 else f"{dimensions[0]} to {dimensions[-1]}"
 
 
-def _row(builder: Callable[..., Approximant], dimensions: tuple[int, ...], description: dict[str, Any], **more: Any) -> Construction:
+def _row(
+    builder: Callable[..., Approximant], dimensions: tuple[int, ...], description: dict[str, Any], **more: Any
+) -> Construction:
     return Construction(
         name=description["name"],
         builder=builder,
@@ -112,4 +114,6 @@ def catalogue() -> Catalogue:
     >>> catalogue()["simplicial"].activations
     ('relu',)
     """
-    return Catalogue(tuple(_row(builder, dimensions, description, **more) for builder, dimensions, description, more in relu.ROWS))
+    return Catalogue(
+        tuple(_row(builder, dimensions, description, **more) for builder, dimensions, description, more in relu.ROWS)
+    )

@@ -12,6 +12,7 @@ the number of boxes grows like the number of linear regions of the network times
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,7 +48,9 @@ class Boxes:
 
     def take(self, index: np.ndarray) -> Boxes:
         """The boxes at `index`."""
-        return Boxes(*(getattr(self, n)[index] for n in ("centre", "half", "cell", "upper", "axis", "point", "estimate")))
+        return Boxes(
+            *(getattr(self, n)[index] for n in ("centre", "half", "cell", "upper", "axis", "point", "estimate"))
+        )
 
 
 def certify_boxes(
@@ -60,10 +63,8 @@ def certify_boxes(
     guess = observed_error(network, target, 20_000)
     cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6)
     search = _Search(program, target, cover, rtol, atol, work)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
         search.run()
-    except KeyboardInterrupt:
-        pass
     return search.lower, search.upper, search.witness, "boxes (float64 affine forms)"
 
 

@@ -72,7 +72,9 @@ class Certificate:
         """One line for people."""
         where = ", ".join(_point_text(c) for c in self.witness)
         note = "" if self.status == "tight" else f", {self.status}"
-        return f"{self.lower:.6g} <= sup error <= {self.upper:.6g} (gap {100 * self.gap:.2g} %{note}), near x = ({where})"
+        return (
+            f"{self.lower:.6g} <= sup error <= {self.upper:.6g} (gap {100 * self.gap:.2g} %{note}), near x = ({where})"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dictionary; exact points as hexadecimal fractions."""

@@ -57,7 +57,9 @@ def certify(
     work = Work(budget or Budget())
     found = structural_enclosure(network, target, work) if method in ("auto", "structure") else None
     if found is None and method == "structure":
-        raise UnsupportedError("no structural certificate applies: the network is not a sawtooth square, or the target not x**2")
+        raise UnsupportedError(
+            "no structural certificate applies: the network is not a sawtooth square, or the target not x**2"
+        )
     if found is None:
         found = _search(network, target, rtol, atol, work, method, executor)
     lower, upper, witness, name = found
@@ -94,7 +96,9 @@ def _check(network: Network, target: Target, rtol: float, atol: float, method: s
     if not isinstance(network, Network):
         raise InputError("network", network, "a Network (approx.from_onnx and approx.from_torch make them)")
     if network.inputs != target.dimension:
-        raise InputError("network", f"{network.inputs} inputs", f"{target.dimension} inputs, the variables of {target.text}")
+        raise InputError(
+            "network", f"{network.inputs} inputs", f"{target.dimension} inputs, the variables of {target.text}"
+        )
     if network.outputs != 1:
         raise InputError("network", f"{network.outputs} outputs", "one output")
     if not 0 < rtol < math.inf:

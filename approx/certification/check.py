@@ -149,8 +149,10 @@ def _check_upper(
         for left, right, slope, constant in affine_pieces(rows, lo, hi):
             pieces += 1
             if not _below(target, left, right, slope, constant, upper):
-                refuted.append(f"|f - net| <= {c.upper:.17g} could not be proved on [{float(left.p) / float(left.q):.9g}, "
-                               f"{float(right.p) / float(right.q):.9g}]")
+                refuted.append(
+                    f"|f - net| <= {c.upper:.17g} could not be proved on [{float(left.p) / float(left.q):.9g}, "
+                    f"{float(right.p) / float(right.q):.9g}]"
+                )
                 return
     where = "the whole domain" if level == "full" else f"{len(intervals)} intervals"
     proved.append(f"|f - net| <= {c.upper:.6g} on {where} ({pieces} exact pieces)")
@@ -232,7 +234,9 @@ def _parabola(left: arb, right: arb, c: arb) -> arb:
 def _try_points(c: Certificate, net: Network, target: Target, observed: list[str], refuted: list[str]) -> None:
     multipliers = (618033, 754877, 569840, 819172, 856674)
     for k in range(1, 257):
-        point = [a + (b - a) * fmpq((multipliers[i % 5] * k) % 1_000_003, 1_000_003) for i, (a, b) in enumerate(c.domain)]
+        point = [
+            a + (b - a) * fmpq((multipliers[i % 5] * k) % 1_000_003, 1_000_003) for i, (a, b) in enumerate(c.domain)
+        ]
         if _gap_at(net, target, point) > _exact(c.upper):
             refuted.append(f"|f - net| exceeds {c.upper:.17g} at {[str(x) for x in point]}")
             return

@@ -33,7 +33,8 @@ def certify_pieces(
     lo, hi = target.domain.lower[0], target.domain.upper[0]
     cuts = [lo + (hi - lo) * fmpq(k, _PARTS) for k in range(_PARTS + 1)]
     jobs = [
-        executor.submit(_part, network, target.on((cuts[k], cuts[k + 1])), rtol, atol, work.budget) for k in range(_PARTS)
+        executor.submit(_part, network, target.on((cuts[k], cuts[k + 1])), rtol, atol, work.budget)
+        for k in range(_PARTS)
     ]
     lower, upper, witness, names = 0.0, 0.0, (lo,), set()
     for job in jobs:
@@ -52,7 +53,9 @@ def _part(network: Network, target: Target, rtol: float, atol: float, budget: Bu
     return (*_serial(network, target, rtol, atol, work), work.regions)
 
 
-def _serial(network: Network, target: Target, rtol: float, atol: float, work: Work) -> tuple[float, float, Sequence[fmpq], str]:
+def _serial(
+    network: Network, target: Target, rtol: float, atol: float, work: Work
+) -> tuple[float, float, Sequence[fmpq], str]:
     guess = _observed(network, target)
     tolerance = max(_COVER_SHARE * max(rtol * guess, atol), 1e-300)
     cover = taylor_cover(target, target.domain.lower[0], target.domain.upper[0], tolerance)
@@ -72,12 +75,12 @@ def _observed(network: Network, target: Target, points: int = 2001) -> float:
     """The largest |f - net| at some points in float64, with a floor at the rounding of f: a guess for the cover."""
     [(lo, hi)] = target.domain.floats()
     # Chebyshev points and a few irrational shifts of an equidistant grid, so that no dyadic grid is met by accident.
-    t = np.concatenate([0.5 - 0.5 * np.cos(np.linspace(0, np.pi, points)), (np.arange(points) * 0.6180339887498949) % 1.0])
+    t = np.concatenate(
+        [0.5 - 0.5 * np.cos(np.linspace(0, np.pi, points)), (np.arange(points) * 0.6180339887498949) % 1.0]
+    )
     x = np.clip(lo + (hi - lo) * t, lo, hi)
     with np.errstate(all="ignore"):
         values = np.asarray(target(x))
         gap = np.abs(values - np.asarray(network(x)))
     gap, values = gap[np.isfinite(gap)], values[np.isfinite(values)]
     return max(float(gap.max(initial=0.0)), 1e-16 * float(np.abs(values).max(initial=0.0)), 1e-30)
-
-

@@ -55,7 +55,9 @@ class Pieces:
     def take(self, index: np.ndarray) -> Pieces:
         """The pieces at `index`."""
         return Pieces(
-            take(self.left, index), take(self.right, index), *(a[index] for a in (self.upper, self.slack, self.fraction, self.estimate))
+            take(self.left, index),
+            take(self.right, index),
+            *(a[index] for a in (self.upper, self.slack, self.fraction, self.estimate)),
         )
 
 
@@ -86,7 +88,9 @@ def cells_of(cover: Cover, left: Vector) -> np.ndarray:
     return cell
 
 
-def _deviation(cover: Cover, x: Vector, value: Vector, cell: np.ndarray, arithmetic: Arithmetic) -> tuple[np.ndarray, np.ndarray]:
+def _deviation(
+    cover: Cover, x: Vector, value: Vector, cell: np.ndarray, arithmetic: Arithmetic
+) -> tuple[np.ndarray, np.ndarray]:
     """f - net at the points, with the bound of its error that comes from f and from the subtraction."""
     if arithmetic is Float64:
         f, error = cover.value(x[0], cell)

@@ -40,7 +40,9 @@ class Program:
     def __init__(self, network: Network) -> None:
         if not network.tags["piecewise_linear"]:
             names = ", ".join(sorted(network.activations - PIECEWISE_LINEAR))
-            raise UnsupportedError(f"exact decomposition into pieces needs a piecewise linear network; this one has {names}")
+            raise UnsupportedError(
+                f"exact decomposition into pieces needs a piecewise linear network; this one has {names}"
+            )
         self.network = network
         self.inputs = network.inputs
         self.activations = [l.activation for l in network.layers]
@@ -55,7 +57,10 @@ class Program:
         widths = [self.inputs] + [l.units for l in self.network.layers]
         return [
             [
-                (b.source, scipy.sparse.csr_array((b.values.floats, b.indices, b.indptr), shape=(l.units, widths[b.source])))
+                (
+                    b.source,
+                    scipy.sparse.csr_array((b.values.floats, b.indices, b.indptr), shape=(l.units, widths[b.source])),
+                )
                 for b in l.blocks
             ]
             for l in self.network.layers
@@ -72,7 +77,9 @@ class Program:
             for b in l.blocks:
                 pairs, cols = _pairs(b.values, pool), b.indices.tolist()
                 for i in range(l.units):
-                    terms[i].extend((b.source, cols[j], *pairs[j]) for j in range(int(b.indptr[i]), int(b.indptr[i + 1])))
+                    terms[i].extend(
+                        (b.source, cols[j], *pairs[j]) for j in range(int(b.indptr[i]), int(b.indptr[i + 1]))
+                    )
             table.append([Row(c, tuple(t)) for c, t in zip(bias, terms, strict=True)])
         return table
 
@@ -151,7 +158,9 @@ def _insert(
     order = np.lexsort((fraction[0], left))
     unit, left, fraction = unit[order], left[order], take(fraction, order)
     distinct = np.ones(len(left), dtype=bool)
-    distinct[1:] = (np.diff(left) > 0) | (np.diff(fraction[0]) * (x[0][left + 1] - x[0][left])[1:] > smallest.max(initial=0))
+    distinct[1:] = (np.diff(left) > 0) | (
+        np.diff(fraction[0]) * (x[0][left + 1] - x[0][left])[1:] > smallest.max(initial=0)
+    )
     unit, left, fraction = unit[distinct], left[distinct], take(fraction, distinct)
     count = len(x[0])
     place = np.arange(len(left)) + left + 1
