@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from flint import arb, ctx, fmpq
 
 from approx import numbers
@@ -34,7 +35,7 @@ def evaluate_balls(network: Network, point: Any) -> list[arb]:
     >>> value.contains(arb(1.5)), value.contains(arb(0.5)), value.contains(arb(0.4))
     (True, True, False)
     """
-    coordinates = list(point) if isinstance(point, (list, tuple)) or getattr(point, "ndim", 0) else [point]
+    coordinates = list(point) if isinstance(point, (list, tuple)) or np.ndim(point) else [point]
     if len(coordinates) != network.inputs:
         raise InputError("point", point, f"a sequence of {network.inputs} balls")
     rows = cached(network, ("balls", ctx.prec), lambda: _compile(network))

@@ -86,7 +86,7 @@ def _run(rows: list[_Row], values: list[fmpq]) -> list[fmpq]:
 
 def _exp2(t: fmpq) -> fmpq:
     if t.q != 1 or abs(t) > _LARGEST_POWER:
-        raise UnsupportedError(f"exact evaluation: 2^t at t = {str(t)[:40]} is not a rational of moderate size; use balls")
+        raise UnsupportedError(f"exact evaluation: 2^t at t = {str(t)[:40]} is no rational of moderate size; use balls")
     return fmpq(2) ** int(t.p)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from approx.errors import InputError
+from approx.evaluation.fused import run_fused, worthwhile
 from approx.evaluation.layered import run_layered
 from approx.evaluation.shapes import as_points, shape_values
 
@@ -38,4 +39,5 @@ def evaluate(network: Network, x: Any, backend: str = "auto") -> Any:
     if backend not in BACKENDS:
         raise InputError("backend", backend, "one of " + ", ".join(BACKENDS))
     points, scalar = as_points(x, network.inputs)
-    return shape_values(run_layered(network, points), scalar)
+    fused = backend == "fused" or (backend == "auto" and worthwhile(network, len(points)))
+    return shape_values((run_fused if fused else run_layered)(network, points), scalar)

@@ -1,4 +1,4 @@
-"""How does numpy alone evaluate a network? Layer by layer, all units and a chunk of points at once, in the fixed order."""
+"""How does numpy alone evaluate a network? By layers, all units and a chunk of points at once, in the fixed order."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ def as_points(x: Any, inputs: int) -> tuple[np.ndarray, bool]:
     >>> as_points([1, 2, 3], 1)[0].shape, as_points(0.5, 1)[1]
     ((3, 1), True)
     """
-    accepted = "a number, an array (n,) or (n, 1)" if inputs == 1 else f"an array of shape (n, {inputs}), one row per point"
+    accepted = f"an array of shape (n, {inputs}), one row per point"
+    if inputs == 1:
+        accepted = "a number, an array (n,) or (n, 1)"
     array = _real_array(x, accepted)
     if array.ndim == 0 and inputs == 1:
         return array.reshape(1, 1), True

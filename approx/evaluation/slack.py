@@ -27,10 +27,11 @@ def rounding_slack(network: Network, x: Any) -> Any:
 
         |computed sum - exact sum| <= r |b| + sum_j ( (1 + r) |w_j| e_j + (u + r)(1 + 2u) |p_j| + u |s_j| + tiny ),
 
-    where p_j are the computed products and s_j the computed partial sums (derived from |fl(t) - t| <= u |fl(t)| + 2^-1075).
-    relu, abs and identity do not enlarge errors; relu of a sum proved negative has error 0; floor moves by the integers
-    that the uncertainty straddles. The bound itself is computed in float64 and inflated by (1 + (8 k + 32) u) per unit of
-    k summands, which exceeds its own rounding. Overflow and NaN give inf.
+    where p_j are the computed products and s_j the computed partial sums (derived from
+    |fl(t) - t| <= u |fl(t)| + 2^-1075).
+    relu, abs and identity do not enlarge errors; relu of a sum proved negative has error 0; floor
+    moves by the integers that the uncertainty straddles. The bound itself is computed in float64 and inflated by
+    (1 + (8 k + 32) u) per unit of k summands, which exceeds its own rounding. Overflow and NaN give inf.
 
     Cost: about four evaluations by numpy. Raises UnsupportedError for activations whose float64 library version carries
     no proved error (sin, arcsin, exp2, tanh, sigmoid), InputError as evaluate does.
@@ -42,7 +43,7 @@ def rounding_slack(network: Network, x: Any) -> Any:
     """
     refused = sorted(network.activations - ADMITTED)
     if refused:
-        raise UnsupportedError(f"rounding_slack: no proved float64 error for the activations {', '.join(refused)}; use balls")
+        raise UnsupportedError(f"rounding_slack: no proved error for the activations {', '.join(refused)}; use balls")
     points, scalar = as_points(x, network.inputs)
     program = layered_program(network)
     slack = np.empty((len(points), network.outputs))
@@ -80,7 +81,10 @@ def _sums(stage: Stage, values: np.ndarray, errors: np.ndarray, rounded: float) 
         partials[:rows] += np.abs(total[:rows])
         count[:rows] += 1
     bound = rounded * np.abs(stage.bias) + (1 + rounded) * inherited + (UNIT + rounded) * products + UNIT * partials
-    bound = bound * (1 + (8 * count + 32) * UNIT) + (count * (1 + (rounded > 0) * _largest(values, errors)) + (rounded > 0)) * _TINY
+    bound *= 1 + (8 * count + 32) * UNIT
+    if rounded:
+        bound += (count * _largest(values, errors) + 1) * _TINY
+    bound += count * _TINY
     return total, np.where(count + np.abs(stage.bias) == 0, 0.0, bound)
 
 
