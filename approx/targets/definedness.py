@@ -1,4 +1,5 @@
-"""Is an expression defined on the whole domain? Signs of its parts, proved by structure, monotonicity and subdivision."""
+"""Is an expression defined on the whole domain? Signs of its parts, proved by structure, monotonicity and
+subdivision."""
 
 from __future__ import annotations
 
@@ -157,7 +158,8 @@ def _settle(program: Program, box: Box, strict: bool) -> Box | None:
 
 
 def sign_at(program: Program, point: Sequence[fmpq]) -> int | None:
-    """Return the sign of the value at an exact point: exactly where it is rational, else by balls; None if undecided."""
+    """Return the sign of the value at an exact point: exactly where it is rational, else by balls; None if
+    undecided."""
     exact = exact_value(program, point)
     if exact is not None:
         return (exact > 0) - (exact < 0)

@@ -14,14 +14,19 @@ from approx.errors import DomainError, ExpressionError, InputError
 from approx.numbers import rational_from_text, to_arb, to_fmpq
 from approx.targets import tree
 from approx.targets.balls import ball_value
+from approx.targets.bounds import derivative_bound
+from approx.targets.definedness import check_program
 from approx.targets.domain import Domain, DomainLike, make_domain
 from approx.targets.exact import exact_value
 from approx.targets.floats import float_value
+from approx.targets.jet_arithmetic import ball_jet, float_jet
+from approx.targets.kinks import find_split_points
 from approx.targets.parser import parse
 from approx.targets.printing import to_latex, to_text
 from approx.targets.program import Program, compile_tree
 from approx.targets.regularity import Regularity
 from approx.targets.series import SeriesProgram
+from approx.targets.slopes import slope_balls
 from approx.targets.tree import Node
 
 MAXIMUM_DIMENSION = 64
@@ -58,6 +63,7 @@ class Target:
                 f"variable number {needed} is used, but the domain has dimension {self.dimension}: only {names}"
             )
         self.assumptions: tuple[str, ...] = ()
+        self._bounds: dict[Any, float] = {}
         self.regularity = regularity
 
     # -- what it is -------------------------------------------------------------------------------------------------
@@ -127,8 +133,77 @@ class Target:
         return True
 
     def check_defined(self) -> None:
-        """Return None when f is proved to be defined on the whole domain; raise DomainError naming the place
-        otherwise."""
+        """Return None when f is proved to be defined on the whole domain; raise DomainError naming the place otherwise.
+
+        Poles, logarithms of numbers <= 0, roots of negative numbers and arcsin beyond [-1, 1] are excluded by the signs
+        of the parts, by monotonicity and by subdivision. Cost: microseconds to milliseconds.
+
+        >>> Target("1/(x - 1/2)").check_defined()
+        Traceback (most recent call last):
+        approx.errors.DomainError: target 1/(x - 1/2) on [0, 1]: division by zero occurs at 0.5; accepted: ...
+        """
+        check_program(self.program, self.domain, self.text)
+
+    # -- derivatives ------------------------------------------------------------------------------------------------
+
+    def jet(self, point: Any, order: int) -> dict[tuple[int, ...], arb]:
+        """Return balls for the Taylor coefficients D^a f(xi)/a!, |a| <= order, valid for every xi in the box of balls.
+
+        Not finite at kinks, poles and branch points inside the box. Cost: about 80 us for order 2 in two variables.
+        """
+        coordinates = [to_arb(value) for value in self._coordinates(point)]
+        if self.dimension == 1:
+            return {(k,): ball for k, ball in enumerate(self.series(coordinates[0], order))}
+        return ball_jet(self.program, coordinates, order, self._is_defined)
+
+    def jet_float(self, points: Any, order: int) -> dict[tuple[int, ...], np.ndarray]:
+        """Return float64 Taylor coefficients D^a f(x)/a!, |a| <= order, at the rows of `points` (n, d).
+
+        A guess, not rigorous. In one variable (n,) is accepted too.
+        """
+        array = np.asarray(points, dtype=np.float64)
+        if self.dimension == 1 and array.ndim == 1:
+            array = array[:, None]
+        if array.ndim != 2 or array.shape[1] != self.dimension:
+            raise InputError("points", array.shape, f"an array of shape (n, {self.dimension})")
+        return float_jet(self.program, array, order)
+
+    def slope_ball(self, point: Any) -> Any:
+        """Return a ball (one variable) or a list of balls that contain all generalised slopes over the box.
+
+        At a kink this is the hull of the slopes around, e.g. [-1, 1] for abs at 0; not finite where f is not Lipschitz.
+        """
+        coordinates = [to_arb(value) for value in self._coordinates(point)]
+        slopes = slope_balls(self.program, coordinates, self._is_defined)[1]
+        return slopes[0] if self.dimension == 1 else slopes
+
+    def split_points(self) -> list[arb]:
+        """Return balls that contain every place of the domain where f may not be smooth, rising (one variable)."""
+        if self.dimension != 1:
+            raise InputError("split_points", f"dimension {self.dimension}", "a target of one variable")
+        return list(self._split_points)
+
+    @cached_property
+    def _split_points(self) -> tuple[arb, ...]:
+        return tuple(find_split_points(self.program, self.domain))
+
+    def derivative_bound(self, alpha: int | Sequence[int], box: Any = None, rtol: float = 0.05) -> float:
+        """Return a proved upper bound of sup |D^alpha f| over the domain (or a box), math.inf where none is found.
+
+        alpha is an order (one variable) or a multi-index. The bound exceeds the supremum by at most the relative `rtol`
+        unless the budget of 4000 boxes ends first. For |alpha| = 1 kinks are admitted (the derivative almost everywhere).
+
+        >>> 1.0 <= Target("sin(x)", (0, 3)).derivative_bound(3) <= 1.05
+        True
+        """
+        orders = (alpha,) if isinstance(alpha, int) else tuple(alpha)
+        if len(orders) != self.dimension or any(not isinstance(k, int) or k < 0 for k in orders):
+            raise InputError("alpha", alpha, f"{self.dimension} integers >= 0")
+        region = self.domain if box is None else make_domain(box, self.dimension)
+        key = (orders, str(region), rtol)
+        if key not in self._bounds:
+            self._bounds[key] = derivative_bound(self, orders, region, rtol)
+        return self._bounds[key]
 
     # -- other forms ------------------------------------------------------------------------------------------------
 
