@@ -45,14 +45,19 @@ def rounding_slack(network: Network, x: Any) -> Any:
     if refused:
         raise UnsupportedError(f"rounding_slack: no proved error for the activations {', '.join(refused)}; use balls")
     points, scalar = as_points(x, network.inputs)
+    rounded = 0.0 if network.dyadic else (UNIT if network.tags["rational"] else 2 * UNIT)
+    return shape_values(running_bound(network, points, rounded), scalar)
+
+
+def running_bound(network: Network, points: np.ndarray, rounded: float) -> np.ndarray:
+    """Return the bound of rounding_slack as (n, outputs), when weights are wrong by at most `rounded` relatively."""
     program = layered_program(network)
     slack = np.empty((len(points), network.outputs))
-    rounded = 0.0 if network.dyadic else (UNIT if network.tags["rational"] else 2 * UNIT)
     chunk = max(1, chunk_length(program) // 2)
     with np.errstate(all="ignore"):
         for start in range(0, len(points), chunk):
             part = points[start : start + chunk]
-            values, errors = np.empty((program.slots, len(part))), np.zeros((program.slots, len(part)))
+            values, errors = np.zeros((2, program.slots, len(part)))
             values[: network.inputs] = part.T
             for stage in program.stages[:-1]:
                 sums, bound = _sums(stage, values, errors, rounded)
@@ -60,10 +65,9 @@ def rounding_slack(network: Network, x: Any) -> Any:
                 ACTIVATE[stage.activation](sums)
                 values[stage.destination], errors[stage.destination] = sums, bound
             last = program.stages[-1]
-            _, bound = _sums(last, values, errors, rounded)
-            slack[start : start + chunk].T[last.destination] = bound
+            slack[start : start + chunk].T[last.destination] = _sums(last, values, errors, rounded)[1]
     slack[~np.isfinite(slack)] = np.inf
-    return shape_values(slack, scalar)
+    return slack
 
 
 def _sums(stage: Stage, values: np.ndarray, errors: np.ndarray, rounded: float) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +89,7 @@ def _sums(stage: Stage, values: np.ndarray, errors: np.ndarray, rounded: float) 
     if rounded:
         bound += (count * _largest(values, errors) + 1) * _TINY
     bound += count * _TINY
-    return total, np.where(count + np.abs(stage.bias) == 0, 0.0, bound)
+    return total, bound
 
 
 def _largest(values: np.ndarray, errors: np.ndarray) -> np.ndarray:
