@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from flint import arb, fmpq
+from flint import fmpq
 
 from approx.networks import Builder, Form, linear_combination
-from approx.numbers import float_down, float_up, to_arb, to_fmpq, working_precision
+from approx.numbers import float_up, to_fmpq, working_precision
+from constructions.relu._float_intervals import Intervals, chebyshev_points
 from constructions.relu.product import product_on_box
 from constructions.relu.square import absolute_unit, square_form
 
@@ -77,26 +78,25 @@ class Errors(NamedTuple):
     output: float
     halves: list[tuple[fmpq, fmpq]]
     deviations: list[float]
+    local: dict[int, float]
 
 
 class Analysis:
     """Proved ranges and sensitivities of a program on s in [-1, 1].
 
     For a polynomial q of degree D and the N > D Chebyshev points x_i of [-1,1],
-    sup |q| <= max |q(x_i)| / cos(D pi / 2N) (Ehlich and Zeller); the values come from balls.
+    sup |q| <= max |q(x_i)| / cos(D pi / 2N) (Ehlich and Zeller); the values are enclosed by float intervals.
     With e_j the deviation of the network's v_j, eta_j the error of its product and the quadratic part included in it,
     every deviation is a sum of G_jk(s) eta_k(s) with polynomials G_jk: this linear relation is exact.
     """
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        degree = self._degrees()
-        top = max([1, *degree])
-        count = 8 * top + 1
+        top = max([1, *self._degrees()])
+        count = (8 if top <= 24 else 4) * top + 1
         self._factor = 1 / math.cos(math.pi * top / (2 * count)) * _SLACK
         with working_precision(_BITS):
-            points = [(arb.pi() * (2 * i + 1) / (2 * count)).cos() for i in range(count)]
-            self._run(points)
+            self._run(chebyshev_points(count), count)
 
     def _degrees(self) -> list[int]:
         degree = [1]
@@ -105,58 +105,42 @@ class Analysis:
             degree.append(a + (a if second is None else max(degree[k] for k in second.terms)))
         return degree
 
-    def _run(self, points: list[Any]) -> None:
-        steps = self.program.steps
-        count = len(points)
+    def _run(self, points: Intervals, count: int) -> None:
         values = [points]
-        # sensitivities[j][k]: d v_j / d eta_k at the points
-        sens: list[dict[int, list[Any]]] = [{}]
+        sens: list[dict[int, Intervals]] = [{}]  # sens[j][k]: the derivative of v_j by eta_k at the points
         self.ranges: list[tuple[tuple[float, float], tuple[float, float]]] = []
         self.centres: list[tuple[fmpq, fmpq]] = []
         self.gain: list[tuple[dict[int, float], dict[int, float]]] = []
         self.values: list[tuple[float, float]] = [(-1.0, 1.0)]
         self.value_gain: list[dict[int, float]] = [{}]
-        for j, (first, second) in enumerate(steps, 1):
-            a, da = self._linear(first, values, sens, count)
-            b, db = (a, da) if second is None else self._linear(second, values, sens, count)
+        for j, (first, second) in enumerate(self.program.steps, 1):
+            a, da = _evaluate(first, values, sens, count)
+            b, db = (a, da) if second is None else _evaluate(second, values, sens, count)
             self.ranges.append((self._range(a), self._range(b)))
             self.centres.append((_centre(self.ranges[-1][0]), _centre(self.ranges[-1][1])))
             self.gain.append((self._sups(da), self._sups(db)))
-            values.append([x * y for x, y in zip(a, b, strict=True)])
+            values.append(a * b)
             self.values.append(self._range(values[-1]))
-            merged = {k: [arb(0)] * count for k in set(da) | set(db)}
-            for k in merged:
-                left = da.get(k, merged[k])
-                right = db.get(k, merged[k])
-                merged[k] = [x * dy + y * dx for x, dx, y, dy in zip(a, left, b, right, strict=True)]
-            merged[j] = [arb(1)] * count
-            sens.append(merged)
-            self.value_gain.append(self._sups(merged))
-        out, dout = self._linear(self.program.output, values, sens, count)
+            sens.append(_product_rule(a, da, b, db))
+            sens[-1][j] = Intervals.constant(fmpq(1), count)
+            self.value_gain.append(self._sups(sens[-1]))
+        self._state = values, sens, count
+        out, self.output_gain = self._read(self.program.output)
         self.output_range = self._range(out)
-        self.output_gain = self._sups(dout)
 
-    def _linear(self, form: Linear, values: list[Any], sens: list[Any], count: int) -> tuple[list[Any], dict[int, Any]]:
-        total = [to_arb(form.constant)] * count
-        derivative: dict[int, list[Any]] = {}
-        for k, w in form.terms.items():
-            weight = to_arb(w)
-            total = [t + weight * v for t, v in zip(total, values[k], strict=True)]
-            for i, row in sens[k].items():
-                base = derivative.get(i)
-                scaled = [weight * v for v in row]
-                derivative[i] = scaled if base is None else [p + q for p, q in zip(base, scaled, strict=True)]
-        return total, derivative
+    def _read(self, output: Linear) -> tuple[Intervals, dict[int, float]]:
+        values, sens, count = self._state
+        out, derivative = _evaluate(output, values, sens, count)
+        return out, self._sups(derivative)
 
-    def _range(self, values: list[Any]) -> tuple[float, float]:
-        lows = min(float_down(v) for v in values)
-        highs = max(float_up(v) for v in values)
+    def _range(self, values: Intervals) -> tuple[float, float]:
+        lows, highs = float(values.lo.min()), float(values.hi.max())
         middle, half = (lows + highs) / 2, (highs - lows) / 2
         half = half * self._factor + 1e-15 * max(abs(lows), abs(highs))
         return middle - half, middle + half
 
-    def _sups(self, rows: dict[int, list[Any]]) -> dict[int, float]:
-        return {k: max(float_up(abs(v)) for v in row) * self._factor for k, row in rows.items()}
+    def _sups(self, rows: dict[int, Intervals]) -> dict[int, float]:
+        return {k: row.magnitude() * self._factor for k, row in rows.items()}
 
     # -- errors ---------------------------------------------------------------------------------------------------
 
@@ -172,7 +156,7 @@ class Analysis:
             local[j] = (error + left * right) * _SLACK
             halves.append((a, b))
             deviations.append(_total(self.value_gain[j], local))
-        return Errors(_total(self.output_gain, local), halves, deviations)
+        return Errors(_total(self.output_gain, local), halves, deviations, local)
 
     def _half(self, j: int, side: int, deviation: float) -> fmpq:
         low, high = self.ranges[j - 1][side]
@@ -205,6 +189,21 @@ class Analysis:
                 m[j] -= 1
         return m
 
+    def output_errors(self, levels: Sequence[int], outputs: Sequence[Linear]) -> list[float]:
+        """Proved error bounds of several outputs."""
+        local = self.errors(levels).local
+        return [_total(self._read(output)[1], local) for output in outputs]
+
+    def levels_for_outputs(self, outputs: Sequence[Linear], budget: float) -> list[int] | None:
+        """Levels with every output's proved error <= budget: the sum of all sensitivities decides, then halvings."""
+        gains = [self._read(output)[1] for output in outputs]
+        self.output_gain = {k: max(g.get(k, 0.0) for g in gains) for k in {k for g in gains for k in g}}
+        for extra in range(8):
+            levels = self.levels(budget * 2.0**extra)
+            if levels is not None and max(self.output_errors(levels, outputs)) > budget:
+                break
+        return self.levels(budget * 2.0 ** max(0, extra - 1))
+
     def _share(self, j: int) -> float:
         area = float(self._half(j, 0, 0.0) * self._half(j, 1, 0.0))
         return area * self.output_gain.get(j, 0.0) * (0.5 if self.program.steps[j - 1][1] is None else 1.0)
@@ -213,8 +212,12 @@ class Analysis:
 
     def form(self, builder: Builder, s: Form, levels: Sequence[int]) -> Form:
         """The output form of the program's network for a form s with values in [-1, 1]."""
+        return self.forms(builder, s, levels, [self.program.output])[0]
+
+    def forms(self, builder: Builder, s: Form, levels: Sequence[int], outputs: Sequence[Linear]) -> list[Form]:
+        """The forms of several outputs that share the program's steps."""
         proved = self.errors(levels)
-        forms, readers = [s], self._readers()
+        forms, readers = [s], self._readers(len(outputs) > 1)
         for j, (first, second) in enumerate(self.program.steps, 1):
             a, m = self._combine(first, forms), levels[j - 1]
             (h, k), (c, d) = proved.halves[j - 1], self.centres[j - 1]
@@ -224,13 +227,13 @@ class Analysis:
                 b = self._combine(second, forms)
                 value = product_on_box(builder, a, b, m, (c - h, c + h), (d - k, d + k))
             forms.append(self._settle(builder, value, j, proved.deviations[j]) if readers[j] else value)
-        return self._combine(self.program.output, forms)
+        return [self._combine(output, forms) for output in outputs]
 
     def _combine(self, form: Linear, forms: list[Form]) -> Form:
         return linear_combination([(w, forms[k]) for k, w in form.terms.items()], form.constant)
 
-    def _readers(self) -> list[bool]:
-        read = [False] * (len(self.program.steps) + 1)
+    def _readers(self, several: bool) -> list[bool]:
+        read = [several] * (len(self.program.steps) + 1)
         for first, second in self.program.steps:
             for k in [*first.terms, *(second.terms if second else ())]:
                 read[k] = True
@@ -245,6 +248,27 @@ class Analysis:
         grain = fmpq(2) ** (math.frexp(high - low)[1] - 8)
         floor = fmpq((least / grain).floor()) * grain
         return builder.relu(value - floor) + floor if floor < 0 else builder.relu(value)
+
+
+def _evaluate(
+    form: Linear, values: list[Intervals], sens: list[dict[int, Intervals]], count: int
+) -> tuple[Intervals, dict[int, Intervals]]:
+    total = Intervals.constant(form.constant, count)
+    derivative: dict[int, Intervals] = {}
+    for k, w in form.terms.items():
+        total = total + values[k].scaled(w)
+        for i, row in sens[k].items():
+            derivative[i] = row.scaled(w) if i not in derivative else derivative[i] + row.scaled(w)
+    return total, derivative
+
+
+def _product_rule(
+    a: Intervals, da: dict[int, Intervals], b: Intervals, db: dict[int, Intervals]
+) -> dict[int, Intervals]:
+    merged = {k: b * row for k, row in da.items()}
+    for k, row in db.items():
+        merged[k] = merged[k] + a * row if k in merged else a * row
+    return merged
 
 
 def _total(gains: dict[int, float], local: dict[int, float]) -> float:

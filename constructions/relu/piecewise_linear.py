@@ -72,7 +72,7 @@ def _approximant(target: Target, network: Network, bound: float, knots: int, pro
 
 def _exact_pieces(target: Target) -> Network | None:
     """The exact network of a target that is linear between rational kinks, or None."""
-    kinks = []
+    kinks: list[fmpq] = []
     for point in target.split_points():
         if isinstance(point, arb):
             return None
