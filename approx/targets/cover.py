@@ -38,15 +38,17 @@ class Cover:
 
     edges (m+1,): exact float64, rising; the first and last contain the interval (they are its ends where these are
     float64). centres, halfwidths (m,): every point x of cell i has |x - centres[i]| <= halfwidths[i].
-    hi, lo (m, degree+1): coefficient k of cell i is hi[i, k] + lo[i, k].
+    scales (m,): powers of two, halfwidths <= scales < 2 halfwidths.
+    hi, lo (m, degree+1): p_i = sum over k of (hi[i, k] + lo[i, k]) ((x - centres[i]) / scales[i])^k.
     degrees (m,): the degree used; 0 marks a cell at a kink or singularity, where only the value is enclosed.
-    remainder (m,): |f(x) - p_i(x - c_i)| <= remainder[i] for all x of the cell that lie in the domain of f; inf where
+    remainder (m,): |f(x) - p_i(x)| <= remainder[i] for all x of the cell that lie in the domain of f; inf where
     f is not shown to be finite. second_remainder (m,): the same for f'' - p_i'', inf where f'' is not bounded.
     """
 
     edges: Array
     centres: Array
     halfwidths: Array
+    scales: Array
     hi: Array
     lo: Array
     degrees: Array
@@ -82,7 +84,7 @@ class Cover:
         with np.errstate(all="ignore"):
             for block in _blocks(len(points)):
                 index = cell[block]
-                t = points[block] - self.centres[index]
+                t = (points[block] - self.centres[index]) * self._inverse[index]
                 total = table[-1][index]
                 for row in table[-2::-1]:
                     total *= t
@@ -105,6 +107,8 @@ class Cover:
     def _horner_dd(self, high: Array, low: Array, cell: Array) -> tuple[Array, Array]:
         switch = self._mixed[0]
         t_hi, t_lo = dd_add_float(high, low, -self.centres[cell])
+        inverse = self._inverse[cell]
+        t_hi, t_lo = t_hi * inverse, t_lo * inverse
         upper = self._columns[switch:]
         total = upper[-1][cell] if len(upper) else np.zeros(len(high))
         for row in upper[-2::-1]:
@@ -118,21 +122,34 @@ class Cover:
             hi, lo = dd_add(self._columns[k][cell], self._low_columns[k][cell], product, residue)
         return hi, lo
 
+    def value_range(self, left: Array, right: Array, cell: Array) -> tuple[Array, Array]:
+        """Return (low, high) with low <= f <= high on [left, right] within the cells; useful where f'' is not
+        bounded."""
+        middle = 0.5 * (left + right)
+        value, error = self.value(middle, cell)
+        radius = (0.5 * (right - left)) * (1 + 2.0**-40) + 2.0**-50 * (np.abs(left) + np.abs(right))
+        radius = radius * self._inverse[cell]
+        spread = (radius * self._sums[1][cell] + error) * (1 + 2.0**-40)
+        spread = np.where(np.isnan(spread), np.inf, spread)
+        return value - spread, value + spread
+
     def second_derivative_range(self, left: Array, right: Array, cell: Array) -> tuple[Array, Array]:
         """Return (low, high) with low <= f'' <= high on [left, right] within the cells; +-inf where f'' is not
         bounded."""
         with np.errstate(all="ignore"):
-            halfwidth = self.halfwidths[cell]
-            middle = np.clip(0.5 * (left + right) - self.centres[cell], -halfwidth, halfwidth)
-            radius = 0.5 * (right - left) * (1 + 2.0**-40) + 2.0**-50 * (np.abs(left) + np.abs(right)) + _FINEST
-            curvature, jerk = self._high_derivatives(middle, cell, bool(np.any(radius > 0.02 * halfwidth)))
-            spread = radius * jerk + self._second_error[cell]
-            spread = np.where(np.isnan(spread + curvature), np.inf, spread * (1 + 2.0**-40))
+            inverse = self._inverse[cell]
+            middle = np.clip((0.5 * (left + right) - self.centres[cell]) * inverse, -1.0, 1.0)
+            radius = (0.5 * (right - left) * (1 + 2.0**-40) + 2.0**-50 * (np.abs(left) + np.abs(right))) * inverse
+            curvature, jerk = self._high_derivatives(middle, radius, cell, bool(np.any(radius > 0.01)))
+            curvature = curvature * inverse * inverse
+            spread = (radius * jerk * (1 + 2.0**-40) + self._second_rounding[cell]) * inverse * inverse
+            spread = (spread + self.second_remainder[cell]) * (1 + 2.0**-40) + 2.0**-50 * np.abs(curvature)
+            spread = np.where(np.isnan(spread + curvature), np.inf, spread + _TINY)
             curvature = np.where(np.isfinite(curvature), curvature, 0.0)
         return curvature - spread, curvature + spread
 
-    def _high_derivatives(self, t: Array, cell: Array, fine: bool) -> tuple[Array, Array]:
-        """p''(t), and a bound of |p'''| between t - r and t + r: over the cell, or finer by one more term."""
+    def _high_derivatives(self, t: Array, reach: Array, cell: Array, fine: bool) -> tuple[Array, Array]:
+        """The second derivative in the scaled variable at t, and a bound of the third within `reach` of t."""
         third, fourth = self._sums[3], self._sums[4]
         if self.degree < 2:
             return np.zeros(len(t)), np.zeros(len(t))
@@ -144,7 +161,6 @@ class Cover:
         slope = np.zeros(len(t))
         for k in range(self.degree, 2, -1):
             slope = slope * t + (k * (k - 1) * (k - 2)) * self._columns[k][cell]
-        reach = 2.0 * self.halfwidths[cell]
         finer = np.abs(slope) + reach * fourth[cell] + 2.0**-45 * third[cell]
         return second, np.fmin(finer, third[cell])
 
@@ -158,13 +174,13 @@ class Cover:
 
     @cached_property
     def _sums(self) -> list[Array]:
-        """For j = 0..4: a bound of sum_k k!/(k-j)! |c_k| h^(k-j), i.e. of |p^(j)| on each cell."""
+        """For j = 0..4: a bound of sum_k k!/(k-j)! |c_k| r^(k-j), r = h/scale: of the scaled derivative."""
         sums = []
         with np.errstate(all="ignore"):
             for j in range(5):
                 total = np.zeros(len(self))
                 for k in range(self.degree, j - 1, -1):
-                    total = total * self.halfwidths + math.perm(k, j) * np.abs(self._columns[k])
+                    total = total * self._ratio + math.perm(k, j) * np.abs(self._columns[k])
                 sums.append(total * (1 + 2.0**-40) + _TINY)
         return sums
 
@@ -172,23 +188,30 @@ class Cover:
     def _float_error(self) -> Array:
         """Remainder + Horner: term k carries at most (2k+1) roundings, its coefficient one, x - c one: u (2 S0 + 3 h
         S1)."""
-        rounding = _UNIT * (2.1 * self._sums[0] + 3.1 * self.halfwidths * self._sums[1]) + _TINY
+        rounding = _UNIT * (2.1 * self._sums[0] + 3.1 * self._sums[1]) + _TINY
         return (self.remainder + rounding) * (1 + 2.0**-40)
 
     @cached_property
-    def _second_error(self) -> Array:
-        rounding = _UNIT * (4.1 * self._sums[2] + 3.1 * self.halfwidths * self._sums[3]) + _TINY
-        return self.second_remainder + rounding
+    def _second_rounding(self) -> Array:
+        return _UNIT * (4.1 * self._sums[2] + 3.1 * self._sums[3])
+
+    @cached_property
+    def _inverse(self) -> Array:
+        return 1.0 / self.scales
+
+    @cached_property
+    def _ratio(self) -> Array:
+        return self.halfwidths / self.scales
 
     @cached_property
     def _mixed(self) -> tuple[int, Array]:
         """From which power on float64 is enough, and the error of `value_dd` on each cell."""
-        base = 2.0**-101 * (self._sums[0] + self.halfwidths * self._sums[1]) + _TINY
+        base = 2.0**-101 * (self._sums[0] + self._sums[1]) + _TINY
         allowed = np.maximum(0.25 * self.remainder, base)
         powers = [np.abs(column) for column in self._columns]
         scale = np.ones(len(self))
         for k in range(1, len(powers)):
-            scale = scale * self.halfwidths
+            scale = scale * self._ratio
             powers[k] = powers[k] * scale
         for switch in range(len(powers) + 1):
             lost = np.zeros(len(self))
@@ -224,7 +247,7 @@ def taylor_cover(
     """
     low, high = float_down(to_fmpq(lower)), float_up(to_fmpq(upper))
     with working_precision(128):
-        maker = CellMaker(target, tolerance, degree or _degree(target, low, high, tolerance))
+        maker = CellMaker(target, high - low, tolerance, degree or _degree(target, low, high, tolerance))
         cells = list(graded_cells(maker, _special_edges(target, low, high), max_cells))
     return _assemble(cells, tolerance)
 
@@ -257,6 +280,7 @@ def _assemble(cells: list[Cell], tolerance: float) -> Cover:
         edges=np.array([cells[0].left] + [cell.right for cell in cells]),
         centres=np.array([cell.centre for cell in cells]),
         halfwidths=np.array([cell.halfwidth for cell in cells]),
+        scales=np.array([cell.scale for cell in cells]),
         hi=hi.T,
         lo=lo.T,
         degrees=np.array([len(cell.hi) - 1 for cell in cells]),

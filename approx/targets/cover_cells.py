@@ -19,94 +19,113 @@ if TYPE_CHECKING:
 _GROW = 1 + 2.0**-40
 _EXACT_BITS = 2200
 _LEAST_DEGREE = 3
+_LARGEST = 2.0**900
+_NARROW = 2.0**-20
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: its ends, centre, half-width, coefficients and the remainders of f and f''."""
+    """One cell: ends, centre, half-width, scale, coefficients of ((x - centre)/scale)^k, remainders of f and f''."""
 
     left: float
     right: float
     centre: float
     halfwidth: float
+    scale: float
     hi: list[float]
     lo: list[float]
     remainder: float
     second_remainder: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a cell lies: ends, centre, a bound of the distance to both ends, and a power of two that is at least
+    it."""
+
+    left: float
+    right: float
+    centre: float
+    halfwidth: float
+    scale: float
+
+    @classmethod
+    def between(cls, left: float, right: float) -> _Place:
+        centre = 0.5 * left + 0.5 * right
+        halfwidth = _upward(right, centre, left)
+        mantissa, exponent = math.frexp(halfwidth)
+        return cls(left, right, centre, halfwidth, math.ldexp(1.0, exponent - 1 if mantissa == 0.5 else exponent))
+
+    def cell(self, hi: list[float], lo: list[float], remainder: float, second: float) -> Cell:
+        return Cell(self.left, self.right, self.centre, self.halfwidth, self.scale, hi, lo, remainder, second)
+
+    def constant(self, value: arb) -> Cell:
+        """The cell on which only the value is enclosed."""
+        middle = float(value) if value.is_finite() else math.nan
+        if not math.isfinite(middle):
+            return self.cell([0.0], [0.0], math.inf, math.inf)
+        return self.cell([middle], [0.0], float_up((value - middle).abs_upper()), math.inf)
+
+
 class CellMaker:
     """Makes cells for one target: `attempt` gives the cell and how much too wide it is."""
 
-    def __init__(self, target: Target, tolerance: float, degree: int) -> None:
+    def __init__(self, target: Target, width: float, tolerance: float, degree: int) -> None:
         self.series = target.series
-        self.tolerance, self.degree = tolerance, degree
+        self.width, self.tolerance, self.degree = width, tolerance, degree
 
     def attempt(self, left: float, right: float, anchor_right: bool) -> tuple[Cell, float]:
-        """Return the cell and a factor: 1 when it meets the tolerance, otherwise the estimated number of parts
-        needed."""
-        centre = 0.5 * left + 0.5 * right
-        halfwidth = _upward(right, centre, left)
-        ball = _ball(left, right, anchor_right)
-        spread = self.series(ball, self.degree + 1)
-        powers = _powers(halfwidth, self.degree + 1)
-        degree, remainder = self._choose(spread, powers, halfwidth)
-        value_radius = _radius(spread[0])
-        if value_radius <= self.tolerance and not remainder <= self.tolerance:
-            return _constant_cell(left, right, centre, halfwidth, spread[0]), 1.0
-        if remainder <= self.tolerance or remainder < value_radius:
-            cell = self._smooth(left, right, centre, halfwidth, degree, spread, powers, remainder)
-        else:
-            cell = _constant_cell(left, right, centre, halfwidth, spread[0])
+        """Return the cell and a factor: 1 when it meets the tolerance, else the estimated number of parts needed."""
+        place = _Place.between(left, right)
+        spread = self.series(_ball(left, right, anchor_right), self.degree + 1, place.scale)
+        powers = _powers(place.halfwidth / place.scale, self.degree + 1)
+        degree, remainder = self._choose(spread, powers)
         if remainder <= self.tolerance:
-            return cell, 1.0
+            return self._smooth(place, degree, spread, powers, remainder), 1.0
+        value_radius = float_up(spread[0].rad()) if spread[0].is_finite() else math.inf
+        if right - left <= _NARROW * self.width and value_radius <= self.tolerance:
+            return place.constant(spread[0]), 1.0
+        if remainder < value_radius:
+            cell = self._smooth(place, degree, spread, powers, remainder)
+        else:
+            cell = place.constant(spread[0])
         if not math.isfinite(remainder):
             return cell, 2.0
         return cell, max(1.5, (remainder / self.tolerance) ** (1.0 / (self.degree + 1)))
 
-    def _choose(self, spread: list[arb], powers: list[float], halfwidth: float) -> tuple[int, float]:
+    def _choose(self, spread: list[arb], powers: list[float]) -> tuple[int, float]:
         """The least degree whose remainder meets the tolerance, or the highest, and its remainder."""
-        remainder, n = math.inf, self.degree
+        best, remainder = 0, math.inf
         for n in range(self.degree + 1):
             coefficient = spread[n + 1]
             if not coefficient.is_finite():
-                return n, math.inf
+                break
             if n >= _LEAST_DEGREE or coefficient.is_zero():
-                remainder = _term(coefficient, powers[n + 1], halfwidth, n + 1)
+                best, remainder = n, _term(coefficient, powers[n + 1])
                 if remainder <= self.tolerance:
                     break
-        return n, remainder
+        return best, remainder
 
-    def _smooth(
-        self,
-        left: float,
-        right: float,
-        centre: float,
-        halfwidth: float,
-        degree: int,
-        spread: list[arb],
-        powers: list[float],
-        remainder: float,
-    ) -> Cell:
+    def _smooth(self, place: _Place, degree: int, spread: list[arb], powers: list[float], remainder: float) -> Cell:
         hi, lo, lost, second_lost = [], [], 0.0, 0.0
-        for k, coefficient in enumerate(self.series(arb(centre), degree)):
+        for k, coefficient in enumerate(self.series(arb(place.centre), degree, place.scale)):
             middle = float(coefficient)
             rest = coefficient - middle
             tail = float(rest)
             error = float_up((rest - tail).abs_upper())
             hi.append(middle)
             lo.append(tail)
-            if error:
-                lost += error * powers[k]
-                second_lost += k * (k - 1) * error * powers[k - 2] if k >= 2 else 0.0
+            lost += error
+            second_lost += k * k * error
         if not (math.isfinite(lost) and all(map(math.isfinite, hi))):
-            return Cell(left, right, centre, halfwidth, [0.0], [0.0], math.inf, math.inf)
-        total = (remainder + lost) * _GROW + (1e-300 if lost else 0.0)
-        second = 0.0
+            return place.constant(spread[0])
+        total = (remainder + lost) * _GROW
+        second = second_lost
         if degree >= 1:
-            second = degree * (degree + 1) * _term(spread[degree + 1], powers[degree - 1], halfwidth, degree - 1)
-        second = (second + second_lost) * _GROW + (1e-300 if second_lost else 0.0)
-        return Cell(left, right, centre, halfwidth, hi, lo, total, second)
+            second += degree * (degree + 1) * _term(spread[degree + 1], powers[degree - 1])
+        # Division by the scale twice is exact unless it underflows, which loses less than the smallest normal number.
+        second = second / place.scale / place.scale * _GROW + (1e-300 if second else 0.0)
+        return place.cell(hi, lo, total, second)
 
 
 def _upward(right: float, centre: float, left: float) -> float:
@@ -153,35 +172,19 @@ def _exact_radius(radius: float) -> tuple[int, int]:
     return ((mantissa << lift) << 1) - 1, exponent - lift - 1
 
 
-def _powers(halfwidth: float, order: int) -> list[float]:
+def _powers(ratio: float, order: int) -> list[float]:
+    """Upper bounds of ratio^0 .. ratio^order, 1/2 <= ratio <= 1."""
     powers = [1.0]
     for _ in range(order):
-        powers.append(powers[-1] * halfwidth)
+        powers.append(min(1.0, powers[-1] * ratio * (1 + 2.0**-50)))
     return powers
 
 
-def _term(coefficient: arb, power: float, halfwidth: float, exponent: int) -> float:
-    """An upper bound of |coefficient| * halfwidth^exponent; through balls where the power underflows."""
+def _term(coefficient: arb, power: float) -> float:
+    """An upper bound of |coefficient| * power."""
     if coefficient.is_zero():
         return 0.0
-    size = float_up(coefficient.abs_upper())
-    if 1e-290 < power < 1e290 and size < 1e10:
-        return size * power * _GROW + 1e-300
-    bound = arb(1)
-    for _ in range(exponent):
-        bound = bound * arb(halfwidth)
-    return float_up((coefficient * bound).abs_upper())
-
-
-def _radius(value: arb) -> float:
-    return float_up(value.rad()) if value.is_finite() else math.inf
-
-
-def _constant_cell(left: float, right: float, centre: float, halfwidth: float, value: arb) -> Cell:
-    """The cell on which only the value is enclosed."""
-    middle = float(value) if value.is_finite() else 0.0
-    remainder = float_up((value - middle).abs_upper()) if value.is_finite() else math.inf
-    return Cell(left, right, centre, halfwidth, [middle], [0.0], remainder, math.inf)
+    return float_up(coefficient.abs_upper()) * power * _GROW
 
 
 def graded_cells(maker: CellMaker, edges: list[float], most: int) -> Iterator[Cell]:

@@ -17,6 +17,8 @@ _CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
 def _erf(values: Array) -> Array:
+    if np.size(values) <= 64:  # importing scipy.special takes longer than a whole certificate
+        return np.array([math.erf(value) for value in np.ravel(values)]).reshape(np.shape(values))
     from scipy.special import erf
 
     return erf(values)

@@ -73,14 +73,14 @@ class SeriesProgram:
             self.prepared[key] = template
         return self.prepared[key]
 
-    def run(self, point: arb, order: int, clamp: bool = False) -> list[arb]:
-        """Return balls c_0..c_order with f^(k)(xi)/k! in c_k for every xi in the ball `point`."""
+    def run(self, point: arb, order: int, clamp: bool = False, scale: float = 1) -> list[arb]:
+        """Return balls c_0..c_order with scale^k f^(k)(xi)/k! in c_k for every xi in the ball `point`."""
         length = order + 1
         before = ctx.cap
         ctx.cap = length
         try:
             values = self._template(length).copy()
-            variable = arb_series([point, 1], length)
+            variable = arb_series([point, scale], length)
             for place, (rule, first, second, data) in enumerate(self.steps):
                 if values[place] is None:
                     if first < 0:

@@ -113,15 +113,16 @@ class Target:
         """
         return ball_value(self.program, [to_arb(value) for value in self._coordinates(point)], self._is_defined)
 
-    def series(self, point: Any, order: int) -> list[arb]:
+    def series(self, point: Any, order: int, scale: float = 1) -> list[arb]:
         """Return balls c_0..c_order, c_k containing f^(k)(xi)/k! for every xi in the ball `point` (one variable).
 
         At a kink, pole or branch point inside the ball, c_1... are NaN and c_0 is the natural enclosure. Where a kink
-        is at the end of the ball, derivatives are those from inside. Cost: about 2-6 us at low orders.
+        is at the end of the ball, derivatives are those from inside. With `scale` the coefficients are those of
+        f(xi + scale * t) in t. Cost: about 2-6 us at low orders.
         """
         if self.dimension != 1:
             raise InputError("series", f"dimension {self.dimension}", "a target of one variable (use jet)")
-        return self._series.run(to_arb(point), order, self._is_defined)
+        return self._series.run(to_arb(point), order, self._is_defined, scale)
 
     @cached_property
     def _is_defined(self) -> bool:
@@ -133,10 +134,11 @@ class Target:
         return True
 
     def check_defined(self) -> None:
-        """Return None when f is proved to be defined on the whole domain; raise DomainError naming the place otherwise.
+        """Return None when f is proved to be defined on the whole domain; raise DomainError naming the place
+        otherwise.
 
-        Poles, logarithms of numbers <= 0, roots of negative numbers and arcsin beyond [-1, 1] are excluded by the signs
-        of the parts, by monotonicity and by subdivision. Cost: microseconds to milliseconds.
+        Poles, logarithms of numbers <= 0, roots of negative numbers and arcsin beyond [-1, 1] are excluded by the
+        signs of the parts, by monotonicity and by subdivision. Cost: microseconds to milliseconds.
 
         >>> Target("1/(x - 1/2)").check_defined()
         Traceback (most recent call last):
@@ -171,7 +173,8 @@ class Target:
     def slope_ball(self, point: Any) -> Any:
         """Return a ball (one variable) or a list of balls that contain all generalised slopes over the box.
 
-        At a kink this is the hull of the slopes around, e.g. [-1, 1] for abs at 0; not finite where f is not Lipschitz.
+        At a kink this is the hull of the slopes around, e.g. [-1, 1] for abs at 0; not finite where f is not
+        Lipschitz.
         """
         coordinates = [to_arb(value) for value in self._coordinates(point)]
         slopes = slope_balls(self.program, coordinates, self._is_defined)[1]
@@ -190,8 +193,9 @@ class Target:
     def derivative_bound(self, alpha: int | Sequence[int], box: Any = None, rtol: float = 0.05) -> float:
         """Return a proved upper bound of sup |D^alpha f| over the domain (or a box), math.inf where none is found.
 
-        alpha is an order (one variable) or a multi-index. The bound exceeds the supremum by at most the relative `rtol`
-        unless the budget of 4000 boxes ends first. For |alpha| = 1 kinks are admitted (the derivative almost everywhere).
+        alpha is an order (one variable) or a multi-index. The bound exceeds the supremum by at most the relative
+        `rtol` unless the budget of 4000 boxes ends first. For |alpha| = 1 kinks are admitted (the derivative almost
+        everywhere).
 
         >>> 1.0 <= Target("sin(x)", (0, 3)).derivative_bound(3) <= 1.05
         True
