@@ -1,0 +1,75 @@
+"""Certificates in several variables against closed forms, and against dense exact sampling."""
+
+import math
+
+import numpy as np
+import pytest
+from flint import arb, fmpq
+
+from approx import Budget, Target, certify
+from approx.certification.boxes import affine_forms
+from approx.certification.pieces import Program
+from approx.evaluation import evaluate_exact
+from approx.networks import Builder, Network, dense_block, layer
+from approx.numbers import working_precision
+from constructions.relu.product import product
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+def test_product_network_meets_its_closed_form(m):
+    c = certify(product(m), Target("x*y", [(-1, 1), (-1, 1)]), rtol=0.05)
+    truth = 4.0 ** -(m + 1)
+    assert c.status == "tight"
+    assert c.lower <= truth * (1 + 1e-12) and c.upper >= truth * (1 - 1e-12)
+    assert c.upper <= truth * 1.06
+
+
+def random_network(rng, inputs):
+    widths = [inputs, *rng.integers(2, 7, 2).tolist()]
+    layers = [
+        layer("relu", rng.normal(size=n), [dense_block(k, rng.normal(size=(n, widths[k])))])
+        for k, n in enumerate(widths[1:])
+    ]
+    last = layer("identity", rng.normal(size=1), [dense_block(2, rng.normal(size=(1, widths[-1])))])
+    return Network(inputs, [*layers, last])
+
+
+@pytest.mark.parametrize("inputs", [2, 3])
+def test_random_networks_never_escape_their_enclosure(inputs):
+    rng = np.random.default_rng(inputs)
+    f = Target("exp(-(x**2+y**2))" if inputs == 2 else "1/(1+x+y+z)")
+    for _ in range(6):
+        net = random_network(rng, inputs)
+        c = certify(net, f, rtol=0.1, budget=Budget(regions=200_000))
+        points = [[fmpq(int(t), 2**20) for t in row] for row in rng.integers(0, 2**20, (60, inputs))]
+        with working_precision(128):
+            gaps = [
+                float(abs(f.ball([arb(v) for v in p]) - arb(value)).upper())
+                for p, value in zip(points, evaluate_exact(net, points), strict=True)
+            ]
+        assert max(gaps) <= c.upper
+        assert c.lower <= c.upper and c.check("regions")
+
+
+def test_affine_forms_contain_the_network_on_their_boxes():
+    rng = np.random.default_rng(5)
+    net = random_network(rng, 2)
+    centre, half = rng.uniform(-1, 1, (50, 2)), rng.uniform(0, 0.5, (50, 2))
+    p, a, e, _ = affine_forms(Program(net), centre, half)
+    u = rng.uniform(-1, 1, (50, 20, 2))
+    values = net((centre[:, None] + half[:, None] * u).reshape(-1, 2)).reshape(50, 20)
+    linear = p[:, None] + np.einsum("bi,bni->bn", a, u)
+    assert (np.abs(values - linear) <= e[:, None] + 1e-12).all()
+    assert (np.abs(values - linear) > 0.2 * e[:, None]).any()
+
+
+def test_budget_gives_a_valid_enclosure():
+    c = certify(product(6), Target("x*y", [(-1, 1), (-1, 1)]), budget=Budget(regions=2000))
+    assert c.status == "budget" and c.lower <= 4.0**-7 <= c.upper < math.inf
+
+
+def test_a_pole_gives_infinity():
+    b = Builder(2)
+    net = b.build([b.input(0)])
+    c = certify(net, Target("1/(x+y)", [(-1, 1), (-1, 1)]), budget=Budget(regions=5000))
+    assert c.upper == math.inf
