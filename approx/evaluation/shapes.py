@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from approx.errors import InputError
+from approx.numbers import to_float
 
 
 def as_points(x: Any, inputs: int) -> tuple[np.ndarray, bool]:
     """Return the points as a float64 array (n, inputs) and whether x was one scalar.
 
     Accepted: for one input a scalar, (n,) or (n, 1); for d inputs (n, d). Empty arrays are accepted, NaN and inf too.
-    Integers are converted to the nearest float64. Raises InputError on other shapes and on complex numbers or text.
+    Integers and rationals are converted to the nearest float64. Raises InputError on other shapes and on complex numbers or text.
 
     >>> as_points([1, 2, 3], 1)[0].shape, as_points(0.5, 1)[1]
     ((3, 1), True)
@@ -32,15 +33,20 @@ def as_points(x: Any, inputs: int) -> tuple[np.ndarray, bool]:
 
 
 def _real_array(x: Any, accepted: str) -> np.ndarray:
+    refusal = InputError("x", x, accepted + " of real numbers")
     try:
         raw = np.asarray(x)
-        if raw.dtype.kind not in "biufO":
-            raise InputError("x", f"an array of type {raw.dtype}", accepted + " of real numbers")
-        return np.ascontiguousarray(raw, dtype=np.float64).reshape(raw.shape)
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError("x", x, accepted + " of real numbers") from error
+    except (TypeError, ValueError) as error:  # rows of different lengths
+        raise refusal from error
+    if raw.dtype.kind == "O":
+        try:
+            exact = [v if isinstance(v, float) else to_float(v) for v in raw.reshape(-1)]
+        except (InputError, TypeError, ValueError) as error:
+            raise refusal from error
+        return np.array(exact, dtype=np.float64).reshape(raw.shape)
+    if raw.dtype.kind not in "biuf":
+        raise refusal
+    return np.ascontiguousarray(raw, dtype=np.float64).reshape(raw.shape)
 
 
 def shape_values(values: np.ndarray, scalar: bool) -> Any:

@@ -75,7 +75,9 @@ def _sums(stage: Stage, values: np.ndarray, errors: np.ndarray, rounded: float) 
     shape = (len(stage.bias), values.shape[1])
     total, inherited = np.empty(shape), np.zeros(shape)
     products, partials = np.zeros(shape), np.zeros(shape)
-    count = np.zeros((shape[0], 1))
+    count, underflows = np.zeros((shape[0], 1)), np.zeros(shape)
+    # A product with a source that is exactly zero cannot underflow.
+    live = (values != 0) | (errors != 0)
     total[:] = stage.bias
     for rows, slots, weights in stage.steps:
         term = values[slots] * weights
@@ -83,12 +85,13 @@ def _sums(stage: Stage, values: np.ndarray, errors: np.ndarray, rounded: float) 
         inherited[:rows] += errors[slots] * np.abs(weights)
         products[:rows] += np.abs(term, out=term)
         partials[:rows] += np.abs(total[:rows])
+        underflows[:rows] += live[slots]
         count[:rows] += 1
     bound = rounded * np.abs(stage.bias) + (1 + rounded) * inherited + (UNIT + rounded) * products + UNIT * partials
     bound *= 1 + (8 * count + 32) * UNIT
     if rounded:
         bound += (count * _largest(values, errors) + 1) * _TINY
-    bound += count * _TINY
+    bound += underflows * _TINY
     return total, bound
 
 
