@@ -36,7 +36,7 @@ def supremum(bound: BoxBound, domain: Domain, rtol: float, most: int = _MOST_BOX
     start = list(domain)
     widths = domain.widths()
     upper, best = bound(start)
-    heap = [(-upper, next(order), start)]
+    heap = [(-upper, -next(order), start)]
     for _ in range(most):
         top, _, box = heap[0]
         if -top <= max((1 + rtol) * best, _NEGLIGIBLE):
@@ -52,7 +52,7 @@ def supremum(bound: BoxBound, domain: Domain, rtol: float, most: int = _MOST_BOX
             half = [*box[:axis], part, *box[axis + 1 :]]
             value, lower = bound(half)
             best = max(best, lower)
-            heapq.heappush(heap, (-value, next(order), half))
+            heapq.heappush(heap, (-value, -next(order), half))
     return -heap[0][0]
 
 
@@ -97,11 +97,9 @@ def _slope_bound(target: Target, box: Box, axes: Sequence[int]) -> tuple[float, 
         smooth = _series_bound(target, box[0], 1)
         if math.isfinite(smooth[0]):
             return smooth
-    slopes = target.slope_ball([_ball(low, high) for low, high in box])
-    slopes = slopes if isinstance(slopes, list) else [slopes]
-    total = sum((absolute(slopes[axis]) for axis in axes), arb(0))
-    middle = target.slope_ball([arb((low + high) / 2) for low, high in box])
-    middle = middle if isinstance(middle, list) else [middle]
+    slopes, norm = target.slopes_and_norm([_ball(low, high) for low, high in box])
+    total = norm if len(axes) == len(box) else sum((absolute(slopes[axis]) for axis in axes), arb(0))
+    middle, _ = target.slopes_and_norm([arb((low + high) / 2) for low, high in box])
     lower = sum((arb(max(0.0, _size(middle[axis])[1])) for axis in axes), arb(0))
     if target.dimension > 1 and total.is_finite():
         total = _sharpened(target, box, axes, total)

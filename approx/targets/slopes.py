@@ -30,7 +30,18 @@ def slope_balls(program: Program, point: Sequence[arb], clamp: bool = False) -> 
 
     Not finite where f is not Lipschitz (sqrt at 0) or may be undefined.
     """
+    value, slopes, _ = slopes_and_norm(program, point, clamp)
+    return value, slopes
+
+
+def slopes_and_norm(program: Program, point: Sequence[arb], clamp: bool = False) -> tuple[arb, list[arb], arb]:
+    """Return (value, slopes, norm) where norm bounds the sum of |slopes| of every generalised gradient over the box.
+
+    The norm is carried along on its own, because at a kink it is the larger of the two sides and not the sum of the
+    hulls.
+    """
     values: list[arb] = []
+    norms: list[arb] = []
     gradients: list[Gradient] = []
     zero = arb(0)
     for step in program.instructions:
@@ -39,7 +50,30 @@ def slope_balls(program: Program, point: Sequence[arb], clamp: bool = False) -> 
             gradients.append([arb(1) if step.data == i else zero for i in range(len(point))])
         else:
             gradients.append(_gradient(step, values, gradients, clamp))
-    return values[-1], gradients[-1] or [zero] * len(point)
+        norms.append(_norm(step, gradients, norms, values))
+    return values[-1], gradients[-1] or [zero] * len(point), norms[-1]
+
+
+def _norm(step: Instruction, gradients: list[Gradient], norms: list[arb], values: list[arb]) -> arb:
+    """The l1 norm of the gradient just found: the sum of its parts, or less where a maximum of two was taken."""
+    gradient = gradients[-1]
+    if gradient is None:
+        return arb(0)
+    total = sum((part.abs_upper() for part in gradient), arb(0))
+    below = [norms[i] for i in step.arguments]
+    match step.operation:
+        case "max" | "min":
+            other = below[0].max(below[1])
+        case "add" | "sub":
+            other = below[0] + below[1]
+        case "neg" | "abs" | "relu":
+            other = below[0]
+        case "mul":
+            first, second = (values[i].abs_upper() for i in step.arguments)
+            other = first * below[1] + second * below[0]
+        case _:
+            return total
+    return other if other < total else total
 
 
 def _gradient(step: Instruction, values: list[arb], gradients: list[Gradient], clamp: bool) -> Gradient:
@@ -49,7 +83,7 @@ def _gradient(step: Instruction, values: list[arb], gradients: list[Gradient], c
         return None
     given = [values[i] for i in step.arguments]
     if len(below) == 1:
-        weight = _derivative(step, given[0], values[-1], clamp)
+        weight = derivative_ball(step, given[0], values[-1], clamp)
         return [weight * part for part in below[0] or []]
     if step.operation in ("max", "min"):
         return _choice(step.operation, given, below)
@@ -98,7 +132,7 @@ def _choice(operation: str, given: list[arb], below: list[Gradient]) -> Gradient
     return [a.union(b) for a, b in zip(first, second, strict=True)]
 
 
-def _derivative(step: Instruction, x: arb, value: arb, clamp: bool) -> arb:
+def derivative_ball(step: Instruction, x: arb, value: arb, clamp: bool) -> arb:
     """The ball of the derivative (or of all generalised slopes) of a one-argument operation."""
     match step.operation:
         case "neg":

@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,9 +15,11 @@ from approx.errors import DomainError, ExpressionError, InputError
 from approx.numbers import rational_from_text, to_arb, to_fmpq
 from approx.targets import tree
 from approx.targets.balls import ball_value
-from approx.targets.bounds import derivative_bound
+from approx.targets.bounds import derivative_bound, gradient_bound
+from approx.targets.continuity import hoelder_of, modulus_of
 from approx.targets.definedness import check_program
 from approx.targets.domain import Domain, DomainLike, make_domain
+from approx.targets.ellipse import analytic_ellipse
 from approx.targets.exact import exact_value
 from approx.targets.floats import float_value
 from approx.targets.jet_arithmetic import ball_jet, float_jet
@@ -26,7 +29,7 @@ from approx.targets.printing import to_latex, to_text
 from approx.targets.program import Program, compile_tree
 from approx.targets.regularity import Regularity
 from approx.targets.series import SeriesProgram
-from approx.targets.slopes import slope_balls
+from approx.targets.slopes import slopes_and_norm
 from approx.targets.tree import Node
 
 MAXIMUM_DIMENSION = 64
@@ -176,9 +179,14 @@ class Target:
         At a kink this is the hull of the slopes around, e.g. [-1, 1] for abs at 0; not finite where f is not
         Lipschitz.
         """
-        coordinates = [to_arb(value) for value in self._coordinates(point)]
-        slopes = slope_balls(self.program, coordinates, self._is_defined)[1]
+        slopes, _ = self.slopes_and_norm(point)
         return slopes[0] if self.dimension == 1 else slopes
+
+    def slopes_and_norm(self, point: Any) -> tuple[list[arb], arb]:
+        """Return the list of slope balls over the box, and a ball whose upper end bounds the sum of their |values|."""
+        coordinates = [to_arb(value) for value in self._coordinates(point)]
+        _, slopes, norm = slopes_and_norm(self.program, coordinates, self._is_defined)
+        return slopes, norm
 
     def split_points(self) -> list[arb]:
         """Return balls that contain every place of the domain where f may not be smooth, rising (one variable)."""
@@ -208,6 +216,55 @@ class Target:
         if key not in self._bounds:
             self._bounds[key] = derivative_bound(self, orders, region, rtol)
         return self._bounds[key]
+
+    def lipschitz(self, rtol: float = 0.05) -> float:
+        """Return a proved L with |f(x) - f(y)| <= L |x - y|_inf on the domain, math.inf where none is found.
+
+        L is the supremum of the l1 norm of the gradient, up to the relative `rtol` where the budget allows.
+
+        >>> round(Target("abs(x - 1/3)").lipschitz(), 6)
+        1.0
+        """
+        key = ("lipschitz", rtol)
+        if key not in self._bounds:
+            self._bounds[key] = gradient_bound(self, self.domain, rtol)
+        return self._bounds[key]
+
+    def hoelder(self) -> tuple[float, float]:
+        """Return (alpha, C) with |f(x) - f(y)| <= C |x - y|_inf^alpha; alpha is 1 where f is Lipschitz.
+
+        Raises RegularityError when no such pair is found.
+
+        >>> Target("sqrt(x)").hoelder()
+        (0.5, 1.0)
+        """
+        return self._hoelder
+
+    @cached_property
+    def _hoelder(self) -> tuple[float, float]:
+        return hoelder_of(self)
+
+    def modulus(self, h: float) -> float:
+        """Return a proved bound of the modulus of continuity: |f(x) - f(y)| <= modulus(h) whenever |x - y|_inf <=
+        h."""
+        if not (math.isfinite(h) and h >= 0):
+            raise InputError("h", h, "a finite number >= 0")
+        return modulus_of(self, float(h))
+
+    def ellipse(self) -> tuple[float, float] | None:
+        """Return (rho, M): f is analytic and |f| <= M in the Bernstein ellipse of parameter rho around the domain.
+
+        Proved with complex balls; rho is the largest found, at most 20. None when f is not shown to be analytic (a
+        kink, a branch point or pole too near). Then the best polynomial of degree n is within 2 M rho^-n / (rho - 1).
+        One variable only.
+        """
+        if self.dimension != 1:
+            raise InputError("ellipse", f"dimension {self.dimension}", "a target of one variable")
+        return self._ellipse
+
+    @cached_property
+    def _ellipse(self) -> tuple[float, float] | None:
+        return analytic_ellipse(self) if self._is_defined else None
 
     # -- other forms ------------------------------------------------------------------------------------------------
 
@@ -244,6 +301,14 @@ class Target:
 
     def _repr_html_(self) -> str:
         return rf"\(f(x) = {self.latex()}\) on {self.domain}"
+
+    def part(self, position: int) -> Target:
+        """Return the sub-expression at a position of the program, as a target on the same domain."""
+        if position == len(self.program.instructions) - 1:
+            return self
+        part = Target(self.tree, self.domain)
+        part.__dict__["program"] = self.program.part(position)
+        return part
 
     def _coordinates(self, point: Any) -> Sequence[Any]:
         if isinstance(point, (list, tuple, np.ndarray)) and np.ndim(point) > 0:
