@@ -1,0 +1,426 @@
+"""What does the command `approx` do? Build, verify, show, export, and list: a thin layer over the library."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+import approx
+from approx.certification.check import LEVELS
+from approx.cli_errors import (
+    INTERRUPTED,
+    PROVED,
+    REFUTED,
+    UNDECIDED,
+    Commands,
+    Constant,
+    Interruptions,
+    LeadingMinus,
+    Setting,
+)
+from approx.cli_report import Result, enclosure, exact_text, point_text
+from approx.errors import InputError, MissingExtraError, UnreachableError
+from approx.plots.labels import rounded_down, rounded_up
+
+
+def _domain_option(command: Any) -> Any:
+    return click.option(
+        "--domain",
+        "domain",
+        nargs=2,
+        multiple=True,
+        metavar="LO HI",
+        help="Interval of a variable, once for each variable in order; ends such as -1, 1/3, pi/4.  [default: 0 1]",
+    )(command)
+
+
+def _certification_options(command: Any) -> Any:
+    for option in (
+        click.option("--seconds", type=Constant(), metavar="S", help="Time limit of one certification.  [default: 60]"),
+        click.option("--rtol", type=Constant(), default="0.01", metavar="R", show_default=True,
+                     help="Stop when upper <= (1 + R) lower."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object (null: not finite or not known)."
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(approx.__version__, prog_name="approx")
+def main() -> None:
+    """Construct neural networks from functions, with certified uniform errors.
+
+    \b
+    approx build "sin(2*pi*x)" --eps 1e-6 -o sine.approx --plot sine.png
+    approx verify sine.approx "sin(2*pi*x)" --eps 1e-6
+    """
+
+
+@main.command(cls=LeadingMinus)
+@click.argument("expression", metavar="EXPR")
+@_domain_option
+@click.option(
+    "--eps", type=Constant(), required=True, metavar="E", help="Uniform error to reach, such as 1e-6 or 1/1000."
+)
+@click.option(
+    "--method",
+    default="auto",
+    metavar="NAME",
+    show_default=True,
+    help="A construction of `approx methods`; auto takes the smallest certified network.",
+)
+@click.option(
+    "--set",
+    "settings",
+    type=Setting(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of the named method, such as order=4; may be repeated.",
+)
+@_certification_options
+@click.option(
+    "-o", "--output", type=click.Path(), metavar="FILE", help="Save network, guarantee and certificate (.approx)."
+)
+@click.option("--onnx", "onnx_path", type=click.Path(), metavar="FILE", help="Also write an ONNX model (float64).")
+@click.option("--plot", "plot_path", type=click.Path(), metavar="FILE", help="Also draw it (.png, .pdf, .svg).")
+@click.option("--keep-best", is_flag=True, help="Write the files also when E is not reached (exit code 2 stays).")
+@_json_option
+def build(
+    expression: str,
+    domain: tuple[tuple[str, str], ...],
+    eps: float,
+    method: str,
+    settings: tuple[tuple[str, Any], ...],
+    rtol: float,
+    seconds: float | None,
+    output: str | None,
+    onnx_path: str | None,
+    plot_path: str | None,
+    keep_best: bool,
+    as_json: bool,
+) -> int:
+    """Build the smallest network whose uniform error is certified to be at most E.
+
+    EXPR is a formula in x, y, z or x1, x2, ... with + - * / **, pi, e, sin, exp, log, abs, max and the like.
+
+    Exit codes: 0 certified, 2 not reached (the best certified result is named), 3 bad input, 130 interrupted.
+    """
+    import constructions
+
+    _check_outputs(output, onnx_path, plot_path)
+    target = _target(expression, domain)
+    options = _method_options(constructions, method, dict(settings))
+    started = time.perf_counter()
+    reached = True
+    with Interruptions() as interruptions, _progress("building") as progress:
+
+        def report(stage: str, fraction: float | None = None) -> None:
+            if interruptions.happened:
+                raise KeyboardInterrupt
+            progress(stage, fraction)
+
+        try:
+            found = constructions.build(
+                target, eps, method, rtol=rtol, budget=_budget(seconds), progress=report, **options
+            )
+        except UnreachableError as error:
+            if error.best is None:
+                raise
+            found, reached = error.best, False
+    elapsed = time.perf_counter() - started
+    result = _result(found, eps, elapsed)
+    written = _write(found, eps, output, onnx_path, plot_path) if reached or keep_best else {}
+    code = PROVED if reached else INTERRUPTED if interruptions.happened else UNDECIDED
+    if as_json:
+        click.echo(result.to_json(reached=reached, files={name: text for name, (text, _) in written.items()}))
+        return code
+    click.echo("\n".join([*result.lines(), *(f"  {'wrote':<11}{line}" for _, line in written.values())]))
+    if not reached:
+        click.echo(_advice(result, keep_best), err=True)
+    return code
+
+
+@main.command(cls=LeadingMinus)
+@click.argument("file", type=click.Path(), metavar="FILE")
+@click.argument("expression", metavar="EXPR")
+@_domain_option
+@click.option("--eps", type=Constant(), metavar="E", help="Decide sup error <= E; without it, enclose the error.")
+@_certification_options
+@_json_option
+def verify(
+    file: str,
+    expression: str,
+    domain: tuple[tuple[str, str], ...],
+    eps: float | None,
+    rtol: float,
+    seconds: float | None,
+    as_json: bool,
+) -> int:
+    """Certify the uniform error between EXPR and the network in FILE (.approx or .onnx).
+
+    Nothing that FILE says about itself is believed: only its weights are used (and, without --domain, the domain of an
+    .approx file).
+
+    Exit codes: 0 proved (without --eps: enclosed within R), 1 refuted (with a witness), 2 undecided, 3 bad input;
+    Ctrl-C ends the work with what is proved so far (130 if that decides nothing).
+    """
+    loaded = _load(file)
+    network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
+    stored = loaded.target.domain if isinstance(loaded, approx.Approximant) and not domain else None
+    target = _target(expression, domain, stored)
+    with Interruptions() as interruptions, _progress("certifying"):
+        # Below a thousandth of E nothing more is to be learned: an exact network has no relative gap.
+        atol = 1e-3 * eps if eps is not None else 0.0
+        certificate = approx.certify(network, target, rtol=rtol, atol=atol, budget=_budget(seconds))
+    if eps is None:
+        code, verdict = (PROVED, "enclosed") if certificate.status == "tight" else (UNDECIDED, "undecided")
+    else:
+        code, verdict = {True: (PROVED, "proved"), False: (REFUTED, "refuted"), None: (UNDECIDED, "undecided")}[
+            certificate.proves(eps)
+        ]
+    if interruptions.happened and code == UNDECIDED:
+        code = INTERRUPTED
+    spent = certificate.work.get("seconds")
+    result = Result(network, target.text, str(target.domain), certificate, eps=eps, certify_seconds=spent)
+    if as_json:
+        click.echo(result.to_json(verdict=verdict, file=file))
+    else:
+        click.echo("\n".join([*result.lines(), _sentence(verdict, certificate, eps)]))
+    return code
+
+
+@main.command()
+@click.argument("file", type=click.Path(), metavar="FILE")
+@click.option("--check", is_flag=True, help="Prove the stored certificate again, by independent code.")
+@click.option(
+    "--level", type=click.Choice(LEVELS), default="regions", show_default=True, help="How much --check proves."
+)
+@_json_option
+def show(file: str, check: bool, level: str, as_json: bool) -> int:
+    """Describe the network in FILE (.approx or .onnx), with its target, guarantee and certificate.
+
+    What a file claims is only a claim: --check proves it again (exit code 1 if that fails).
+    """
+    loaded = _load(file)
+    found = loaded if isinstance(loaded, approx.Approximant) else None
+    network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
+    certificate = found.certificate if found else None
+    if check and certificate is None:
+        raise InputError("--check", file, "a file that holds a certificate (approx build -o FILE writes one)")
+    verdict = certificate.check(level) if check and certificate else None
+    code = REFUTED if verdict is not None and not verdict.ok else PROVED
+    if as_json:
+        result = _result(found) if found else Result(network, "", "")
+        click.echo(result.to_json(file=file, checked=None if verdict is None else {"ok": verdict.ok, "level": level}))
+        return code
+    if found is not None:
+        click.echo("\n".join(_result(found).lines()))
+        click.echo(f"  {'statement':<11}{found.statement}")
+        for item in found.budget:
+            click.echo(f"  {'  of which':<11}{rounded_up(item.value)}  {item.name} ({item.proof})")
+        if certificate is not None:
+            click.echo(f"  {'by':<11}{certificate.method}" + ("" if check else "; a claim of the file, see --check"))
+    click.echo(network.describe())
+    if verdict is not None:
+        click.echo(str(verdict))
+    return code
+
+
+@main.command()
+@_json_option
+def methods(as_json: bool) -> None:
+    """List the constructions: what each needs of the target, and what it guarantees."""
+    import json
+
+    import constructions
+
+    table = constructions.catalogue()
+    if as_json:
+        click.echo(json.dumps(table.to_dict(), allow_nan=False))
+        return
+    click.echo(_methods_table(table) if sys.stdout.isatty() else str(table))
+
+
+@main.command()
+@click.argument("file", type=click.Path(), metavar="FILE")
+@click.argument("out", type=click.Path(), metavar="OUT.onnx")
+@click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
+def export(file: str, out: str, dtype: str) -> int:
+    """Write the network in FILE as an ONNX model, run it, and report how far it stays from the network (observed).
+
+    Exit codes: 0 the outputs agree up to rounding, 1 they do not, 3 bad input.
+    """
+    _check_outputs(None, out, None)
+    loaded = _load(file)
+    network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
+    domain = loaded.target.domain if isinstance(loaded, approx.Approximant) else None
+    report = approx.interchange.to_onnx(network, out, dtype, _sample(domain))
+    click.echo(str(report))
+    return PROVED if report.agrees else REFUTED
+
+
+# -- what the commands share --------------------------------------------------------------------------------------------
+
+
+def _target(expression: str, domain: tuple[tuple[str, str], ...], stored: Any = None) -> approx.Target:
+    target = approx.Target(expression, domain=list(domain) or stored)
+    target.check_defined()
+    for note in target.domain.notes:
+        click.echo(f"approx: note: {note}", err=True)
+    return target
+
+
+def _budget(seconds: float | None) -> approx.Budget | None:
+    return approx.Budget(seconds=seconds) if seconds is not None else None
+
+
+def _load(file: str) -> approx.Approximant | approx.Network:
+    if Path(file).is_dir():
+        raise InputError("FILE", file, "a file, this is a folder")
+    return approx.from_onnx(file) if file.lower().endswith(".onnx") else approx.load(file)
+
+
+def _method_options(constructions: Any, method: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The options after a look at the method's own parameters, so that a misspelt one is refused in words."""
+    if method == "auto":
+        if settings:
+            raise InputError("--set", next(iter(settings)), "options only with a named --method")
+        return {}
+    builder = inspect.signature(constructions.catalogue()[method].builder).parameters.values()
+    known = [p.name for p in builder if p.kind is p.KEYWORD_ONLY]
+    for name in settings:
+        if name not in known:
+            raise InputError("--set", name, f"an option of {method}: {', '.join(known) or 'it has none'}")
+    return settings
+
+
+def _check_outputs(output: str | None, onnx_path: str | None, plot_path: str | None) -> None:
+    """Refuse what could not be written in the end, before any long work."""
+    named = {"--output": output, "--onnx": onnx_path, "--plot": plot_path}
+    given = {option: Path(text) for option, text in named.items() if text is not None}
+    for option, path in given.items():
+        if path.is_dir():
+            raise InputError(option, str(path), "a file name, this is a folder")
+        if not path.parent.is_dir():
+            raise InputError(option, str(path), f"a file in an existing folder; {path.parent} does not exist")
+        if not os.access(path.parent, os.W_OK):
+            raise InputError(option, str(path), f"a file in a folder with write permission; {path.parent} has none")
+    if len({path.resolve() for path in given.values()}) < len(given):
+        raise InputError(" and ".join(given), str(next(iter(given.values()))), "a different file for each")
+    if plot_path is not None:
+        from approx.plots import picture_type
+
+        picture_type(plot_path)
+    if onnx_path is not None:
+        if not onnx_path.lower().endswith(".onnx"):
+            raise InputError("--onnx", onnx_path, "a file name ending in .onnx")
+        try:
+            import onnx  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("onnx", "onnx", "writing ONNX files") from error
+
+
+def _write(
+    found: approx.Approximant, eps: float, output: str | None, onnx_path: str | None, plot_path: str | None
+) -> dict[str, tuple[str, str]]:
+    """Write the files that were asked for; per kind its path and the line to print."""
+    written: dict[str, tuple[str, str]] = {}
+    if output is not None:
+        found.save(output)
+        written["approx"] = output, output
+    if onnx_path is not None:
+        sample = _sample(found.target.domain)
+        written["onnx"] = onnx_path, str(approx.interchange.to_onnx(found.network, onnx_path, "float64", sample))
+    if plot_path is not None:
+        found.plot(plot_path, eps=eps)
+        written["plot"] = plot_path, plot_path
+    return written
+
+
+def _sample(domain: Any) -> Any:
+    """257 points of the domain for the parity report, the same ones every time; None where no domain is known."""
+    if domain is None:
+        return None
+    import numpy as np
+
+    sides = domain.floats_inside()
+    return np.random.default_rng(2016).uniform(sides[:, 0], sides[:, 1], size=(257, len(sides)))
+
+
+def _result(found: approx.Approximant, eps: float | None = None, elapsed: float | None = None) -> Result:
+    spent = found.certificate.work.get("seconds") if found.certificate else None
+    built = None if elapsed is None else round(max(0.0, elapsed - (spent or 0.0)), 4)
+    return Result(
+        found.network, found.target.text, str(found.target.domain), found.certificate, found, eps, built, spent
+    )
+
+
+def _advice(result: Result, kept: bool) -> str:
+    certificate = result.certificate
+    best = rounded_up(certificate.upper) if certificate else "unknown"
+    how = "it was written" if kept else f"keep it with --eps {best} -o FILE, or with --keep-best -o FILE"
+    return f"approx: eps = {result.eps:g} was not reached; the best result is certified to {best}: {how}"
+
+
+def _sentence(verdict: str, certificate: approx.Certificate, eps: float | None) -> str:
+    if verdict == "proved":
+        return f"proved: sup |target - network| <= {eps:g} in exact real arithmetic"
+    if verdict == "refuted":
+        exact = ", ".join(exact_text(c) for c in certificate.witness)
+        where = exact if len(exact) <= 200 else point_text(certificate.witness)
+        return f"refuted: |target - network| >= {rounded_down(certificate.lower)} > {eps:g} at the point {where}"
+    if verdict == "enclosed":
+        return "enclosed: the sup error is known within the tolerance asked for"
+    return f"undecided: {enclosure(certificate)}; more --seconds or a larger --rtol may decide"
+
+
+def _methods_table(table: Any) -> str:
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(show_lines=True)
+    for heading in ("method", "activations", "variables", "needs", "guarantee", "rate", "papers"):
+        grid.add_column(heading, overflow="fold")
+    for row in table:
+        numbers = [str(n) for n in row.dimensions]
+        span = numbers[0] if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
+        grid.add_row(
+            row.name, ", ".join(row.activations), span, row.needs, row.guarantee, row.rate, ", ".join(row.paper)
+        )
+    console = Console()
+    with console.capture() as capture:
+        console.print(grid)
+    return capture.get()
+
+
+@contextmanager
+def _progress(first: str) -> Iterator[Any]:
+    """A callable (stage, fraction) that shows progress on stderr when that is a terminal, and does nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda stage, fraction=None: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(first, total=None)
+
+        def show_stage(stage: str, fraction: float | None = None) -> None:
+            bar.update(task, description=stage)
+            if fraction is not None:
+                bar.update(task, total=1.0, completed=fraction)
+
+        yield show_stage

@@ -1,0 +1,114 @@
+"""What does the command line say about a result? The same facts as lines for people and as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from flint import fmpq
+
+from approx.approximant import Approximant
+from approx.certification import Certificate
+from approx.networks import Network
+from approx.numbers import decimal_text
+from approx.plots.labels import rounded_down, rounded_up
+
+_LABEL = 11
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that may be said about one run; what does not apply is None."""
+
+    network: Network
+    target: str
+    domain: str
+    certificate: Certificate | None = None
+    approximant: Approximant | None = None
+    eps: float | None = None
+    build_seconds: float | None = None
+    certify_seconds: float | None = None
+
+    def to_json(self, **more: Any) -> str:
+        """One strictly valid JSON object (a value that is not finite becomes null), with the keys of `more` added."""
+        certificate, found, size = self.certificate, self.approximant, self.network.size
+        facts: dict[str, Any] = {
+            "target": self.target,
+            "domain": self.domain,
+            "method": found.method if found else None,
+            "eps": self.eps,
+            "bound": found.bound if found else None,
+            "lower": certificate.lower if certificate else None,
+            "upper": certificate.upper if certificate else None,
+            "witness": [_nearest(c) for c in certificate.witness] if certificate else None,
+            "witness_exact": [exact_text(c) for c in certificate.witness] if certificate else None,
+            "status": certificate.status if certificate else None,
+            "semantics": certificate.semantics if certificate else None,
+            "certified_by": certificate.method if certificate else None,
+            "assumptions": list(certificate.assumptions) if certificate else [],
+            **size._asdict(),
+            "build_seconds": self.build_seconds,
+            "certify_seconds": self.certify_seconds,
+        }
+        return json.dumps({key: finite(value) for key, value in (facts | more).items()}, allow_nan=False)
+
+    def lines(self) -> list[str]:
+        """The facts for people, one per line, bounds rounded so that they stay true."""
+        size, found, certificate = self.network.size, self.approximant, self.certificate
+        rows = [
+            ("network", f"{size.weights:,} weights, {size.units:,} units, {plural(size.hidden_layers, 'hidden layer')}, "
+                        f"width {size.width:,}, {size.bits:,} bits"),
+        ]  # fmt: skip
+        if found is not None:
+            proved = f"sup error <= {rounded_up(found.bound)}" if math.isfinite(found.bound) else "nothing a priori"
+            rows = [("method", found.method), *rows, ("proved", proved)]
+        if certificate is not None:
+            rows.append(("certified", enclosure(certificate)))
+            rows.append(("witness", f"the lower bound is attained near {point_text(certificate.witness)}"))
+            rows += [("assuming", each) for each in certificate.assumptions]
+        times = [
+            f"{seconds:.2f} s to {verb}"
+            for seconds, verb in ((self.build_seconds, "build"), (self.certify_seconds, "certify"))
+            if seconds is not None
+        ]
+        if times:
+            rows.append(("time", ", ".join(times)))
+        return [f"{self.target} on {self.domain}", *(f"  {label:<{_LABEL}}{text}" for label, text in rows)]
+
+
+def enclosure(certificate: Certificate) -> str:
+    """The enclosure with outward rounding, its gap, and its status unless tight.
+
+    The gap is that of the certificate; the printed digits are wider, never narrower.
+    """
+    note = "" if certificate.status == "tight" else f", {certificate.status}"
+    lower, upper = rounded_down(certificate.lower), rounded_up(certificate.upper)
+    return f"{lower} <= sup error <= {upper}  (gap {rounded_up(100 * certificate.gap, 2)} %{note})"
+
+
+def point_text(point: tuple[fmpq, ...]) -> str:
+    """An exact point as decimals for people: 'x = 0.25' or '(0.25, 0.5)'."""
+    numbers = [f"{_nearest(c):.9g}" for c in point]
+    return f"x = {numbers[0]}" if len(numbers) == 1 else f"({', '.join(numbers)})"
+
+
+def exact_text(value: fmpq) -> str:
+    """An exact rational as 'p/q' in decimal digits."""
+    top, bottom = decimal_text(value.p), decimal_text(value.q)
+    return top if bottom == "1" else f"{top}/{bottom}"
+
+
+def plural(count: int, noun: str) -> str:
+    """'1 hidden layer', '2 hidden layers'."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def finite(value: Any) -> Any:
+    """The value, or None in place of a float that JSON cannot hold."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _nearest(value: fmpq) -> float:
+    return int(value.p) / int(value.q)
