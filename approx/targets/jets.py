@@ -229,8 +229,8 @@ def _transcendental(name: str, u: Jet, a: Arithmetic, order: int, value: Any) ->
             return _log(u, a, order, value)
         case "sin" | "cos" | "sinh" | "cosh":
             odd_name, even_name, sign = ("sin", "cos", -1) if name in ("sin", "cos") else ("sinh", "cosh", 1)
-            start = [a.value(Instruction(part, ()), [a.scalar(u[0])]) for part in (odd_name, even_name)]
-            odd, even = _pair(u, a, order, *start, sign)
+            first, second = (a.value(Instruction(part, ()), [a.scalar(u[0])]) for part in (odd_name, even_name))
+            odd, even = _pair(u, a, order, first, second, sign)
             return odd if name == odd_name else even
         case "tan" | "tanh":
             return _riccati(u, a, order, value, 1 if name == "tan" else -1)

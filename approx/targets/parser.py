@@ -124,7 +124,8 @@ class _Reader:
 
     def product(self, nesting: int) -> Node:
         start = self.token
-        upper, lower = [self.signed(nesting)], []
+        upper: list[Node] = [self.signed(nesting)]
+        lower: list[Node] = []
         while self.token.text in ("*", "/") and self.token.kind == "operator":
             operator = self.advance()
             factor = self.signed(nesting)

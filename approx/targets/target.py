@@ -30,6 +30,7 @@ from approx.targets.program import Program, compile_tree
 from approx.targets.regularity import Regularity
 from approx.targets.series import SeriesProgram
 from approx.targets.slopes import slopes_and_norm
+from approx.targets.sympy_bridge import from_sympy, is_sympy
 from approx.targets.tree import Node
 
 MAXIMUM_DIMENSION = 64
@@ -48,6 +49,14 @@ class Target:
     ([-0.3333333333333333, 0.6666666666666667], -1/12)
     """
 
+    def __new__(cls, expression: Any = None, *_: Any, **__: Any) -> Target:
+        """Make a CallableTarget for callables, a Target for expressions."""
+        if cls is Target and callable(expression) and not is_sympy(expression):
+            from approx.targets.callables import CallableTarget
+
+            return object.__new__(CallableTarget)
+        return object.__new__(cls)
+
     def __init__(
         self,
         expression: str | Node | Callable[..., Any] | Any,
@@ -55,6 +64,8 @@ class Target:
         *,
         regularity: Regularity | None = None,
     ) -> None:
+        if regularity is not None:
+            raise InputError("regularity", regularity, "None for an expression (its regularity is computed)")
         self.tree: Node = _to_tree(expression)
         used = tree.variables(self.tree)
         needed = max(used) + 1 if used else 1
@@ -67,7 +78,7 @@ class Target:
             )
         self.assumptions: tuple[str, ...] = ()
         self._bounds: dict[Any, float] = {}
-        self.regularity = regularity
+        self.regularity: Regularity | None = None
 
     # -- what it is -------------------------------------------------------------------------------------------------
 
@@ -268,6 +279,13 @@ class Target:
 
     # -- other forms ------------------------------------------------------------------------------------------------
 
+    def on(self, domain: DomainLike) -> Target:
+        """Return the same function on another domain of the same dimension."""
+        return Target(self.tree, make_domain(domain, self.dimension))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Target, (self.tree, self.domain)
+
     def on_unit_box(self) -> Target:
         """Return g on [0, 1]^d with g(t) = f(lower + (upper - lower) t): an exact substitution in the tree."""
         replacements = {}
@@ -284,6 +302,9 @@ class Target:
     def from_dict(cls, data: Mapping[str, Any]) -> Target:
         """Return the target described by `to_dict`; raises InputError, ExpressionError or DomainError on anything
         else."""
+        from approx.targets.callables import refuse_stored_callable
+
+        refuse_stored_callable(data)
         if not isinstance(data, Mapping) or data.get("kind") != "expression" or "expression" not in data:
             raise InputError("target description", data, "the dictionary that Target.to_dict returned")
         try:
@@ -330,4 +351,6 @@ def _to_tree(expression: Any) -> Node:
         return parse(expression)
     if isinstance(expression, Node):
         return expression
+    if is_sympy(expression):
+        return from_sympy(expression)
     raise InputError("expression", expression, "text, an expression tree, a sympy expression, or a callable")
