@@ -14,7 +14,8 @@ def as_points(x: Any, inputs: int) -> tuple[np.ndarray, bool]:
     """Return the points as a float64 array (n, inputs) and whether x was one scalar.
 
     Accepted: for one input a scalar, (n,) or (n, 1); for d inputs (n, d). Empty arrays are accepted, NaN and inf too.
-    Integers and rationals are converted to the nearest float64. Raises InputError on other shapes and on complex numbers or text.
+    Integers and rationals are converted to the nearest float64.
+    Raises InputError on other shapes and on complex numbers or text.
 
     >>> as_points([1, 2, 3], 1)[0].shape, as_points(0.5, 1)[1]
     ((3, 1), True)

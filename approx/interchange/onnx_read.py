@@ -45,18 +45,17 @@ def from_onnx(path: str | Path) -> Network:
         raise FileFormatError(f"{path}: not an ONNX file, or a truncated one") from error
     if not model.HasField("graph") or not model.graph.output or not model.ir_version:
         raise FileFormatError(f"{path}: not an ONNX model with a graph")
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if not opset:  # every valid file states it, behind the graph: a file cut at a field boundary lacks it
+        raise FileFormatError(f"{path}: states no version of the ONNX operators; truncated?")
     try:
-        return _read_graph(model.graph, _opset(model), file)
+        return _read_graph(model.graph, opset, file)
     except ApproxError as error:
         if isinstance(error, InputError):  # a NaN weight, shapes that do not fit
             raise FileFormatError(f"{path}: {error}") from error
         raise
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError, AttributeError) as error:
         raise FileFormatError(f"{path}: the graph does not fit together ({error})") from error
-
-
-def _opset(model: Any) -> int:
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
 
 
 def _read_graph(graph: Any, opset: int, file: Path) -> Network:

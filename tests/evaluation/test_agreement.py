@@ -163,9 +163,9 @@ def test_exact_refuses_what_is_not_rational() -> None:
     for point in (fmpq(1, 2), 10**9):
         with pytest.raises(UnsupportedError, match="2\\^t"):
             evaluate_exact(power, [point])
-    for point in ([1, 2], "1/2", float("nan"), None):
+    for wrong in ([1, 2], "1/2", float("nan"), None):
         with pytest.raises(InputError):
-            evaluate_exact(power, [point])
+            evaluate_exact(power, [wrong])
 
 
 # -- balls ------------------------------------------------------------------------------------------------------------

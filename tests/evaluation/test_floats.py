@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,12 @@ def by_the_rule(network: Network, point: np.ndarray) -> np.ndarray:
     """The documented rule, one Python float operation at a time."""
     flat = network.flat
     values = [float(v) for v in point]
-    functions = {"relu": lambda t: t if t != t else max(t, 0.0), "abs": abs, "identity": lambda t: t, "floor": np.floor}
+    functions: dict[str, Any] = {
+        "relu": lambda t: t if t != t else max(t, 0.0),
+        "abs": abs,
+        "identity": lambda t: t,
+        "floor": np.floor,
+    }
     for i, bias in enumerate(flat.bias):
         total = float(bias)
         for k in range(flat.indptr[i], flat.indptr[i + 1]):
@@ -141,7 +147,7 @@ def test_other_activations_agree_with_their_formula(name: str) -> None:
     b = Builder(1)
     net = b.build([b.unit(b.input(), name)])
     t = np.linspace(-0.9, 0.9, 7)
-    formula = {
+    formula: dict[str, Any] = {
         "sin": np.sin,
         "arcsin": np.arcsin,
         "exp2": np.exp2,
