@@ -12,7 +12,7 @@ from flint import fmpq
 from approx.approximant import Approximant
 from approx.certification import Certificate
 from approx.networks import Network
-from approx.numbers import decimal_text
+from approx.numbers import decimal_text, to_float
 from approx.plots.labels import rounded_down, rounded_up
 
 _LABEL = 11
@@ -42,7 +42,7 @@ class Result:
             "bound": found.bound if found else None,
             "lower": certificate.lower if certificate else None,
             "upper": certificate.upper if certificate else None,
-            "witness": [_nearest(c) for c in certificate.witness] if certificate else None,
+            "witness": [to_float(c) for c in certificate.witness] if certificate else None,
             "witness_exact": [exact_text(c) for c in certificate.witness] if certificate else None,
             "status": certificate.status if certificate else None,
             "semantics": certificate.semantics if certificate else None,
@@ -90,7 +90,7 @@ def enclosure(certificate: Certificate) -> str:
 
 def point_text(point: tuple[fmpq, ...]) -> str:
     """An exact point as decimals for people: 'x = 0.25' or '(0.25, 0.5)'."""
-    numbers = [f"{_nearest(c):.9g}" for c in point]
+    numbers = [f"{to_float(c):.9g}" for c in point]
     return f"x = {numbers[0]}" if len(numbers) == 1 else f"({', '.join(numbers)})"
 
 
@@ -108,7 +108,3 @@ def plural(count: int, noun: str) -> str:
 def finite(value: Any) -> Any:
     """The value, or None in place of a float that JSON cannot hold."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _nearest(value: fmpq) -> float:
-    return int(value.p) / int(value.q)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from approx.errors import InputError
 from approx.networks.container import write_atomically
+from approx.numbers import to_float
 from approx.plots import style
 from approx.plots.labels import formula, interval, rounded_up, typeset
 from approx.plots.one_variable import plot_breakpoints, plot_error, plot_network, plot_target
@@ -120,8 +121,6 @@ def _close_up(approximant: Approximant, kinks: Any, lower: float, upper: float) 
     """The neighbourhood of the witness that holds a few pieces, when the whole has too many to be told apart."""
     if kinks is None or len(kinks) <= style.COLUMNS // 2 or approximant.certificate is None:
         return None
-    witness = approximant.certificate.witness[0]
-    x = int(witness.p) / int(witness.q)
-    place = int(kinks.searchsorted(x))
+    place = int(kinks.searchsorted(to_float(approximant.certificate.witness[0])))
     first = max(0, min(place - _CLOSE_UP // 2, len(kinks) - 1 - _CLOSE_UP))
     return float(kinks[first]), float(kinks[min(first + _CLOSE_UP, len(kinks) - 1)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from approx.errors import UnsupportedError
+from approx.numbers import to_float
 from approx.plots import style
 from approx.plots.labels import rounded_up, typeset
 from approx.plots.sampling import ErrorSample, breakpoints, envelope, sample_error
@@ -178,7 +179,7 @@ def _draw_witness(ax: Any, approximant: Approximant, lower: float, upper: float)
     certificate = approximant.certificate
     if certificate is None or not certificate.lower > 0:
         return
-    x = float(int(certificate.witness[0].p) / int(certificate.witness[0].q))
+    x = to_float(certificate.witness[0])
     if not lower <= x <= upper:
         return
     with np.errstate(all="ignore"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from approx.numbers import to_float
 from approx.plots import style
 from approx.plots.sampling import grid_values
 
@@ -29,7 +30,9 @@ def plot_maps(approximant: Approximant, axes: Any) -> None:
     axes[0].figure.colorbar(surface, ax=axes[0], pad=0.02)
     axes[0].set_title("target", fontsize=11, pad=14)
     certificate = approximant.certificate
-    reach = certificate.upper if certificate is not None and math.isfinite(certificate.upper) else np.nanmax(np.abs(error))
+    reach = (
+        certificate.upper if certificate is not None and math.isfinite(certificate.upper) else np.nanmax(np.abs(error))
+    )
     reach = float(reach) or 1.0
     heat = axes[1].imshow(error, cmap="PuOr_r", vmin=-reach, vmax=reach, **shared)
     bar = axes[1].figure.colorbar(heat, ax=axes[1], pad=0.02)
@@ -65,7 +68,7 @@ def _witness(approximant: Approximant) -> np.ndarray:
     certificate = approximant.certificate
     if certificate is None:
         return approximant.target.domain.floats().mean(axis=1)
-    return np.array([int(c.p) / int(c.q) for c in certificate.witness])
+    return np.array([to_float(c) for c in certificate.witness])
 
 
 def _contours(ax: Any, x: np.ndarray, y: np.ndarray, f: np.ndarray) -> None:
