@@ -161,7 +161,7 @@ class Analysis:
     def _half(self, j: int, side: int, deviation: float) -> fmpq:
         low, high = self.ranges[j - 1][side]
         centre = self.centres[j - 1][side]
-        return _half_width(max(to_fmpq(high) - centre, centre - to_fmpq(low)) + to_fmpq(deviation))
+        return half_width(max(to_fmpq(high) - centre, centre - to_fmpq(low)) + to_fmpq(deviation))
 
     def levels(self, budget: float) -> list[int] | None:
         """Numbers of levels per step with a proved output error <= budget and few weights; None if out of reach.
@@ -283,7 +283,7 @@ def _centre(interval: tuple[float, float]) -> fmpq:
     return fmpq(((to_fmpq(low) + to_fmpq(high)) / (2 * grain)).floor()) * grain
 
 
-def _half_width(least: fmpq) -> fmpq:
+def half_width(least: fmpq) -> fmpq:
     # The smallest 2^e / k >= least with 64 <= k < 128: the weights of the squares are then short dyadic numbers.
     e = math.frexp(float_up(least))[1] + 6
     k = (fmpq(2) ** e / least).floor()
