@@ -68,7 +68,7 @@ def main() -> None:
     """
 
 
-@main.command(cls=LeadingMinus)
+@main.command(cls=LeadingMinus, short_help="Build the smallest network certified to E.")
 @click.argument("expression", metavar="EXPR")
 @_domain_option
 @click.option(
@@ -152,7 +152,7 @@ def build(
     return code
 
 
-@main.command(cls=LeadingMinus)
+@main.command(cls=LeadingMinus, short_help="Certify the error of a network against a formula.")
 @click.argument("file", type=click.Path(), metavar="FILE")
 @click.argument("expression", metavar="EXPR")
 @_domain_option
@@ -201,7 +201,7 @@ def verify(
     return code
 
 
-@main.command()
+@main.command(short_help="Describe the network in a file.")
 @click.argument("file", type=click.Path(), metavar="FILE")
 @click.option("--check", is_flag=True, help="Prove the stored certificate again, by independent code.")
 @click.option(
@@ -238,7 +238,7 @@ def show(file: str, check: bool, level: str, as_json: bool) -> int:
     return code
 
 
-@main.command()
+@main.command(short_help="List the constructions.")
 @_json_option
 def methods(as_json: bool) -> None:
     """List the constructions: what each needs of the target, and what it guarantees."""
@@ -253,7 +253,7 @@ def methods(as_json: bool) -> None:
     click.echo(_methods_table(table) if sys.stdout.isatty() else str(table))
 
 
-@main.command()
+@main.command(short_help="Write a network as an ONNX model.")
 @click.argument("file", type=click.Path(), metavar="FILE")
 @click.argument("out", type=click.Path(), metavar="OUT.onnx")
 @click.option("--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True)
@@ -275,7 +275,8 @@ def export(file: str, out: str, dtype: str) -> int:
 
 
 def _target(expression: str, domain: tuple[tuple[str, str], ...], stored: Any = None) -> approx.Target:
-    target = approx.Target(expression, domain=list(domain) or stored)
+    ends = [(low.strip(), high.strip()) for low, high in domain]
+    target = approx.Target(expression, domain=ends or stored)
     target.check_defined()
     for note in target.domain.notes:
         click.echo(f"approx: note: {note}", err=True)

@@ -23,6 +23,10 @@ ORDER = ("numbers", "targets", "networks", "evaluation", "certification", "inter
 OPTIONAL = ("numba", "onnx", "onnxruntime", "torch", "sympy", "dask", "matplotlib")
 
 
+def for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
 def imported(tree: ast.AST, module: str, at_load: bool = False) -> Iterator[str]:
     """Full names of what a file imports; at_load leaves out functions and `if TYPE_CHECKING`."""
     for node in ast.iter_child_nodes(tree):
@@ -34,9 +38,7 @@ def imported(tree: ast.AST, module: str, at_load: bool = False) -> Iterator[str]
                 yield ".".join([*base, node.module] if node.module else base)
             elif node.module:
                 yield node.module
-        elif (at_load and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)) or (
-            at_load and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        ):
+        elif at_load and (isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or for_types(node)):
             continue
         else:
             yield from imported(node, module, at_load)
