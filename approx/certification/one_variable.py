@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _SLACK_SHARE = 0.1
 _ROUNDS = 60
 _WITNESS_BITS = 192
+#: More open pieces than this are not halved at once: memory.
+_MOST_OPEN = 2_000_000
 
 
 @dataclass
@@ -72,11 +74,23 @@ def bound_pieces(program: Program, cover: Cover, points: Vector, shared: bool, a
         gap_left, err_left = _deviation(cover, left, take(values, ends[0]), cell, arithmetic)
         gap_right, err_right = _deviation(cover, right, take(values, ends[1]), cell, arithmetic)
         width = _difference(right, left)
-        second = cover.second_derivative_range(left[0], right[0], cell)
+        second = _second_derivative(cover, left[0], right[0], cell)
         upper, fraction, estimate = chord_bound(gap_left, gap_right, width, second)
         slack = (error + np.maximum(err_left, err_right)) * (1 + 2.0**-40)
         total = (upper + slack) * (1 + 2.0**-50)
     return Pieces(left, right, np.where(np.isnan(total), np.inf, total), slack, fraction, estimate)
+
+
+def _second_derivative(
+    cover: Cover, left: np.ndarray, right: np.ndarray, cell: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The range of f'' on the pieces; of the constant that stands for f where f'' is unbounded.
+
+    On such a cell the remainder, which is part of the error of every value of f, covers all of f minus the constant.
+    """
+    low, high = cover.second_derivative_range(left, right, cell)
+    constant = (cover.degrees[cell] == 0) & ~(np.isfinite(low) & np.isfinite(high))
+    return np.where(constant, 0.0, low), np.where(constant, 0.0, high)
 
 
 def cells_of(cover: Cover, left: Vector) -> np.ndarray:
@@ -198,13 +212,20 @@ class Search:
         stuck: list[Pieces] = []
         for _ in range(_ROUNDS):
             pieces = self.settle(pieces)
-            held = self.limited(pieces) | ~(_difference(pieces.right, pieces.left) > 2.0**-1000)
+            # Where nothing finite is known (a pole), or nothing is left to halve, halving does not help.
+            held = self.limited(pieces) | ~np.isfinite(pieces.upper) | ~self.divisible(pieces)
             stuck.append(pieces.take(np.flatnonzero(held)))
             pieces = pieces.take(np.flatnonzero(~held))
-            if not len(pieces) or self.work.exhausted:
+            if not len(pieces) or self.work.exhausted or len(pieces) > _MOST_OPEN:
                 break
             pieces = self.halve(pieces, arithmetic)
         return concatenate([*stuck, pieces])
+
+    @staticmethod
+    def divisible(pieces: Pieces) -> np.ndarray:
+        """Which pieces are wider than a few units in the last place of float64."""
+        size = np.maximum(np.abs(pieces.left[0]), np.abs(pieces.right[0]))
+        return _difference(pieces.right, pieces.left) > np.maximum(2.0**-50 * size, 2.0**-1000)
 
     def halve(self, pieces: Pieces, arithmetic: Arithmetic) -> Pieces:
         """Both halves of every piece, bounded anew."""

@@ -45,6 +45,9 @@ class Form:
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: Any) -> Form:
+        return self * (1 / to_fmpq(divisor))
+
     def __neg__(self) -> Form:
         return self * -1
 
