@@ -120,6 +120,29 @@ def test_build_passes_its_options_on(run: Callable[..., Result], stub: SimpleNam
     assert given["budget"].seconds == 7
 
 
+def test_expressions_and_ends_may_begin_with_a_minus(run: Callable[..., Result], stub: SimpleNamespace) -> None:
+    assert run("build", "-exp(-x)", "--domain", "-2", "-1/2", "--eps", "1").exit_code == 0
+    [(arguments, _)] = stub.calls
+    assert arguments[0].text == "-exp(-x)" and str(arguments[0].domain) == "[-2, -1/2]"
+
+
+def test_json_has_null_where_nothing_finite_is_known(run: Callable[..., Result], stub: SimpleNamespace) -> None:
+    from dataclasses import replace
+
+    def answer() -> Approximant:
+        found = parabola()
+        assert found.certificate is not None
+        return replace(
+            found, bound=float("inf"), certificate=replace(found.certificate, upper=float("inf"), status="budget")
+        )
+
+    stub.answer = answer
+    done = run("build", "x**2", "--eps", "1", "--json")
+    found = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert found["bound"] is None and found["upper"] is None and found["lower"] == 0.25
+    assert "inf" in run("build", "x**2", "--eps", "1").stdout
+
+
 def test_build_that_does_not_reach_names_the_best_and_how_to_keep_it(
     run: Callable[..., Result], stub: SimpleNamespace
 ) -> None:
