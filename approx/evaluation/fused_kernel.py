@@ -25,7 +25,7 @@ def _lanes() -> int:
 
 #: Doubles per vector register of this machine, registers that hold sums, and points per block.
 LANES = _lanes()
-REGISTERS = 8
+REGISTERS = 16 if LANES == 8 else 8  # half of the registers there are
 BLOCK = LANES * REGISTERS
 _VECTOR = ir.VectorType(_DOUBLE, LANES)
 
