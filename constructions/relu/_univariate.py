@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 
-from constructions.relu.square_chain import square_chain
+from constructions.relu.polynomial import polynomial
 
 from approx.approximant import Approximant
 from approx.errors import RegularityError, UnreachableError
@@ -30,7 +30,7 @@ def smallest_univariate(h: Target, eps: float) -> Approximant:
         _MEMORY.move_to_end(key)
         return _MEMORY[key]
     found: Approximant | None = None
-    for builder in (piecewise_linear, square_chain):
+    for builder in (piecewise_linear, polynomial):
         try:
             candidate = builder(h, eps)
         except (RegularityError, UnreachableError):
