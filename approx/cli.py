@@ -193,7 +193,7 @@ def verify(
     if interruptions.happened and code == UNDECIDED:
         code = INTERRUPTED
     spent = certificate.work.get("seconds")
-    result = Result(network, target.text, str(target.domain), certificate, eps=eps, certify_seconds=spent)
+    result = Result(network, target, certificate, eps=eps, certify_seconds=spent)
     if as_json:
         click.echo(result.to_json(verdict=verdict, file=file))
     else:
@@ -222,7 +222,7 @@ def show(file: str, check: bool, level: str, as_json: bool) -> int:
     verdict = certificate.check(level) if check and certificate else None
     code = REFUTED if verdict is not None and not verdict.ok else PROVED
     if as_json:
-        result = _result(found) if found else Result(network, "", "")
+        result = _result(found) if found else Result(network)
         click.echo(result.to_json(file=file, checked=None if verdict is None else {"ok": verdict.ok, "level": level}))
         return code
     if found is not None:

@@ -13,7 +13,8 @@ from approx.approximant import Approximant
 from approx.certification import Certificate
 from approx.networks import Network
 from approx.numbers import decimal_text, to_float
-from approx.plots.labels import rounded_down, rounded_up
+from approx.plots.labels import interval, rounded_down, rounded_up
+from approx.targets import Target
 
 _LABEL = 11
 
@@ -23,8 +24,7 @@ class Result:
     """Everything that may be said about one run; what does not apply is None."""
 
     network: Network
-    target: str
-    domain: str
+    target: Target | None = None
     certificate: Certificate | None = None
     approximant: Approximant | None = None
     eps: float | None = None
@@ -35,8 +35,8 @@ class Result:
         """One strictly valid JSON object (a value that is not finite becomes null), with the keys of `more` added."""
         certificate, found, size = self.certificate, self.approximant, self.network.size
         facts: dict[str, Any] = {
-            "target": self.target,
-            "domain": self.domain,
+            "target": self.target.text if self.target else None,
+            "domain": str(self.target.domain) if self.target else None,
             "method": found.method if found else None,
             "eps": self.eps,
             "bound": found.bound if found else None,
@@ -75,7 +75,8 @@ class Result:
         ]
         if times:
             rows.append(("time", ", ".join(times)))
-        return [f"{self.target} on {self.domain}", *(f"  {label:<{_LABEL}}{text}" for label, text in rows)]
+        heading = [f"{self.target.text} on {interval(self.target)}"] if self.target else []
+        return [*heading, *(f"  {label:<{_LABEL}}{text}" for label, text in rows)]
 
 
 def enclosure(certificate: Certificate) -> str:

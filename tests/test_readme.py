@@ -80,7 +80,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_json_key_is_documented() -> None:
     b = Builder(1)
     found = Approximant(b.build([b.input()]), Target("x**2"), 0.25, "secant", "").certified()
-    keys = json.loads(Result(found.network, "x**2", "[0, 1]", found.certificate, found).to_json())
+    keys = json.loads(Result(found.network, found.target, found.certificate, found).to_json())
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
     assert [key for key in keys if f"`{key}`" not in page] == []
 
