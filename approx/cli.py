@@ -363,9 +363,7 @@ def _sample(domain: Any) -> Any:
 def _result(found: approx.Approximant, eps: float | None = None, elapsed: float | None = None) -> Result:
     spent = found.certificate.work.get("seconds") if found.certificate else None
     built = None if elapsed is None else round(max(0.0, elapsed - (spent or 0.0)), 4)
-    return Result(
-        found.network, found.target.text, str(found.target.domain), found.certificate, found, eps, built, spent
-    )
+    return Result(found.network, found.target, found.certificate, found, eps, built, spent)
 
 
 def _advice(result: Result, kept: bool) -> str:
