@@ -16,7 +16,8 @@ from approx.targets.program import Instruction, Program
 from approx.targets.slopes import slope_balls
 
 Box = list[tuple[fmpq, fmpq]]
-MAXIMUM_BOXES = 20_000
+MAXIMUM_WORK = 150_000
+MAXIMUM_DEPTH = 40
 SMALLEST = fmpq(1, 1 << 60)
 _BITS = 128
 _ALWAYS_POSITIVE = ("exp", "cosh", "sigmoid")
@@ -30,12 +31,26 @@ class Refuted(Exception):
         self.place, self.certain = tuple(place), certain
 
 
+class Work:
+    """How many instructions may still be evaluated on boxes, for all proofs about one program together."""
+
+    def __init__(self) -> None:
+        self.left = MAXIMUM_WORK
+
+    def spend(self, amount: int) -> bool:
+        """Take the amount; return whether it was there."""
+        self.left -= amount
+        return self.left >= 0
+
+
 class SignProver:
     """Proves that parts of a program are > 0 or >= 0 on a domain; every method returns or raises Refuted."""
 
     def __init__(self, program: Program, domain: Domain) -> None:
         self.program, self.domain = program, domain
         self.proved: dict[tuple[int, int, bool], bool] = {}
+        self.work = Work()
+        self.depth = 0
 
     def prove(self, position: int, sign: int, strict: bool) -> None:
         """Prove sign * u > 0 (strict) or >= 0 for the instruction at `position`; raise Refuted otherwise."""
@@ -45,7 +60,7 @@ class SignProver:
         if sign < 0:
             steps = (*steps, Instruction("neg", (position,)))
         part = Program(steps).part(len(steps) - 1)
-        prove_sign(part, list(self.domain), strict)
+        prove_sign(part, list(self.domain), strict, self.work)
         self.proved[position, sign, strict] = True
 
     def holds(self, position: int, sign: int, strict: bool) -> bool:
@@ -60,8 +75,17 @@ class SignProver:
         return self.proved[key]
 
     def holds_by_structure(self, position: int, sign: int, strict: bool) -> bool:
-        """Return whether the sign follows from the operation and the signs of its arguments."""
-        step = self.program.instructions[position]
+        """Return whether the sign follows from the operation and the signs of its arguments (to a depth of 40)."""
+        if self.depth > MAXIMUM_DEPTH:
+            return False
+        self.depth += 1
+        try:
+            return self.structural_sign(self.program.instructions[position], sign, strict)
+        finally:
+            self.depth -= 1
+
+    def structural_sign(self, step: Instruction, sign: int, strict: bool) -> bool:
+        """Return whether the sign of an operation follows from the signs of its arguments."""
         below = step.arguments
         match step.operation:
             case "number":
@@ -106,12 +130,11 @@ class SignProver:
         return self.holds(position, 1, True) or self.holds(position, -1, True)
 
 
-def prove_sign(program: Program, box: Box, strict: bool) -> None:
+def prove_sign(program: Program, box: Box, strict: bool, work: Work) -> None:
     """Prove that a program is > 0 (or >= 0) on a box by subdivision and monotonicity; raise Refuted with the place.
 
     The arguments of sqrt, log, ... inside are taken to be defined already (they are proved first).
     """
-    budget = MAXIMUM_BOXES
     pending = [box]
     width = [high - low for low, high in box]
     with working_precision(_BITS):
@@ -120,13 +143,12 @@ def prove_sign(program: Program, box: Box, strict: bool) -> None:
             reduced = _settle(program, current, strict)
             if reduced is None:
                 continue
-            budget -= 1
             sizes = [
                 (high - low) / total if total != 0 else fmpq(0)
                 for (low, high), total in zip(reduced, width, strict=True)
             ]
             largest = max(range(len(sizes)), key=lambda i: sizes[i])
-            if budget < 0 or sizes[largest] < SMALLEST:
+            if not work.spend(2 * len(program.instructions)) or sizes[largest] < SMALLEST:
                 raise Refuted([(low + high) / 2 for low, high in reduced], False)
             low, high = reduced[largest]
             middle = (low + high) / 2
@@ -178,7 +200,7 @@ _MEANING = {
 def check_program(program: Program, domain: Domain, shown: str) -> None:
     """Return None when every operation is proved to be defined on the domain; raise DomainError naming the place.
 
-    Cost: microseconds when nothing can go wrong by structure, otherwise a subdivision of at most 20,000 boxes.
+    Cost: microseconds when nothing can go wrong by structure, otherwise a subdivision of at most half a second.
     """
     prover = SignProver(program, domain)
     for position, step in enumerate(program.instructions):
@@ -189,7 +211,7 @@ def check_program(program: Program, domain: Domain, shown: str) -> None:
         except Refuted as failure:
             place = ", ".join(f"{to_float(value):.6g}" for value in failure.place)
             place = place if len(failure.place) == 1 else f"({place})"
-            verdict = "occurs at" if failure.certain else "could not be excluded near"
+            verdict = "occurs at or very near" if failure.certain else "could not be excluded near"
             raise DomainError(
                 f"target {shown} on {domain}: {_MEANING[step.operation]} {verdict} {place}; "
                 "accepted: an expression that is defined on the whole domain"
@@ -214,11 +236,11 @@ def _check_step(prover: SignProver, position: int, step: Instruction) -> None:
             prover.prove(first, 1, not (step.data and prover.holds(step.arguments[1], 1, True)))
         case "arcsin" | "arccos":
             for sign in (1, -1):
-                prove_sign(_one_plus(prover.program, first, sign), list(prover.domain), False)
+                prove_sign(_one_plus(prover.program, first, sign), list(prover.domain), False, prover.work)
         case "tan":
             steps = (*prover.program.instructions[: first + 1], Instruction("cos", (first,)))
             cosine = Program(steps).part(len(steps) - 1)
-            _prove_one_sign(cosine, list(prover.domain))
+            _prove_one_sign(cosine, list(prover.domain), prover.work)
 
 
 def _one_plus(program: Program, position: int, sign: int) -> Program:
@@ -233,10 +255,10 @@ def _one_plus(program: Program, position: int, sign: int) -> Program:
 def _prove_nonzero(prover: SignProver, position: int) -> None:
     if any(prover.holds_by_structure(position, sign, True) for sign in (1, -1)):
         return
-    _prove_one_sign(prover.program.part(position), list(prover.domain))
+    _prove_one_sign(prover.program.part(position), list(prover.domain), prover.work)
 
 
-def _prove_one_sign(part: Program, box: Box) -> None:
+def _prove_one_sign(part: Program, box: Box, work: Work) -> None:
     """Prove that a program is positive on the box, or that it is negative there; raise Refuted at a zero."""
     middle = [(low + high) / 2 for low, high in box]
     with working_precision(_BITS):
@@ -245,4 +267,23 @@ def _prove_one_sign(part: Program, box: Box) -> None:
         raise Refuted(middle, sign == 0)
     if sign < 0:
         part = Program((*part.instructions, Instruction("neg", (len(part.instructions) - 1,))))
-    prove_sign(part, box, True)
+    try:
+        prove_sign(part, box, True, work)
+    except Refuted as failure:
+        raise Refuted(_zero_between(part, middle, failure.place), failure.certain) from None
+
+
+def _zero_between(part: Program, positive: Sequence[fmpq], other: Sequence[fmpq]) -> list[fmpq]:
+    """A point near a zero on the segment from a point where the program is positive to one where it is not."""
+    inside, outside = list(positive), list(other)
+    with working_precision(_BITS):
+        for _ in range(50):
+            middle = [(a + b) / 2 for a, b in zip(inside, outside, strict=True)]
+            sign = sign_at(part, middle)
+            if sign == 0:
+                return middle
+            if sign is not None and sign > 0:
+                inside = middle
+            else:
+                outside = middle
+    return outside

@@ -75,7 +75,7 @@ def zeros(part: Program, low: fmpq, high: fmpq) -> list[arb]:
         left, right = pending.pop()
         ball = arb(left).union(arb(right))
         value, [slope] = slope_balls(part, [ball], True)
-        if not value.contains(0) and not value.is_nan():
+        if value.is_zero() or (not value.contains(0) and not value.is_nan()):
             continue
         budget -= 1
         if slope > 0 or slope < 0:

@@ -16,7 +16,8 @@ from approx.targets import tree
 from approx.targets.tokens import Token, tokenize
 from approx.targets.tree import Node, Number
 
-MAXIMUM_NESTING = 100
+MAXIMUM_NESTING = 60
+CANONICAL_NESTING = 120
 MAXIMUM_VARIABLES = 64
 _ONE_ARGUMENT: dict[str, Callable[[Node], Node]] = {}
 _RENAMED = {
@@ -42,7 +43,7 @@ _ONE_ARGUMENT |= {
     "expm1": lambda u: tree.add((tree.function("exp", u), tree.MINUS_ONE)),
     "sec": lambda u: tree.divide(tree.ONE, tree.Function("cos", u)),
     "csc": lambda u: tree.divide(tree.ONE, tree.Function("sin", u)),
-    "cot": lambda u: tree.divide(tree.Function("cos", u), tree.Function("sin", u)),
+    "cot": lambda u: tree.divide(tree.ONE, tree.Function("tan", u)),
     "square": lambda u: tree.power(u, Number(fmpq(2))),
     "softplus": lambda u: tree.Function("log", tree.add((tree.ONE, tree.Function("exp", u)))),
 }
@@ -52,11 +53,12 @@ _TWO_ARGUMENTS: dict[str, Callable[[Node, Node], Node]] = {
 }  # fmt: skip
 
 
-def parse(text: str) -> Node:
+def parse(text: str, nesting: int = MAXIMUM_NESTING) -> Node:
     """Return the tree of an expression.
 
-    Raises ExpressionError, with the place, on anything that the grammar does not admit; on nesting deeper than 100,
-    text beyond 100,000 characters, numbers beyond 20,000 bits and exponents beyond 100,000. Cost about 2 us per token.
+    Raises ExpressionError, with the place, on anything that the grammar does not admit; on nesting deeper than 60
+    (files may go to 120), text beyond 100,000 characters, numbers beyond 20,000 bits and exponents beyond 100,000.
+    Cost about 3 us per token.
 
     >>> from approx.targets.printing import to_text
     >>> to_text(parse("0.1 + x^2/3"))
@@ -64,7 +66,7 @@ def parse(text: str) -> Node:
     """
     if not isinstance(text, str):
         raise ExpressionError(f"expected text, got {type(text).__name__}")
-    reader = _Reader(text)
+    reader = _Reader(text, nesting)
     if reader.token.kind == "end":
         raise ExpressionError("the expression is empty")
     node = reader.sum(0)
@@ -82,10 +84,11 @@ def _unexpected(token: Token) -> str:
 
 
 class _Reader:
-    """One pass over the tokens; every method returns the node it read and counts its nesting."""
+    """One pass over the tokens; every method returns the node it read. Four Python frames for each level of
+    nesting."""
 
-    def __init__(self, text: str) -> None:
-        self.text, self.tokens, self.place = text, tokenize(text), 0
+    def __init__(self, text: str, limit: int) -> None:
+        self.text, self.tokens, self.place, self.limit = text, tokenize(text), 0, limit
         self.token = self.tokens[0]
 
     def advance(self) -> Token:
@@ -111,24 +114,31 @@ class _Reader:
                 raise
             raise ExpressionError(error.reason, self.text, place.position) from None
 
+    def sign(self) -> int:
+        """Read any number of + and - and return their product."""
+        sign = 1
+        while self.token.text in ("+", "-"):
+            sign = -sign if self.advance().text == "-" else sign
+        return sign
+
     def sum(self, nesting: int) -> Node:
-        if nesting > MAXIMUM_NESTING:
-            self.refuse(f"nesting deeper than {MAXIMUM_NESTING}")
+        if nesting > self.limit:
+            self.refuse(f"nesting deeper than {self.limit}")
         start = self.token
         terms = [self.product(nesting)]
-        while self.token.text in ("+", "-") and self.token.kind == "operator":
-            sign = self.advance().text
+        while self.token.text in ("+", "-"):
+            operator = self.advance().text
             term = self.product(nesting)
-            terms.append(term if sign == "+" else tree.negative(term))
+            terms.append(term if operator == "+" else tree.negative(term))
         return terms[0] if len(terms) == 1 else self.build(start, lambda: tree.add(terms))
 
     def product(self, nesting: int) -> Node:
         start = self.token
-        upper: list[Node] = [self.signed(nesting)]
+        upper: list[Node] = [self.factor(nesting)]
         lower: list[Node] = []
-        while self.token.text in ("*", "/") and self.token.kind == "operator":
+        while self.token.text in ("*", "/"):
             operator = self.advance()
-            factor = self.signed(nesting)
+            factor = self.factor(nesting)
             if operator.text == "/" and isinstance(factor, Number) and factor.value == 0:
                 self.refuse("division by zero", operator)
             (upper if operator.text == "*" else lower).append(factor)
@@ -136,39 +146,27 @@ class _Reader:
             return upper[0]
         return self.build(start, lambda: _ratio(upper, lower))
 
-    def signed(self, nesting: int) -> Node:
-        sign = 1
-        while self.token.text in ("+", "-") and self.token.kind == "operator":
-            sign = -sign if self.advance().text == "-" else sign
-        node = self.power(nesting)
-        return node if sign > 0 else tree.negative(node)
-
-    def power(self, nesting: int) -> Node:
-        base = self.atom(nesting)
-        if self.token.text != "**":
-            return base
-        operator = self.advance()
-        if nesting >= MAXIMUM_NESTING:
-            self.refuse(f"nesting deeper than {MAXIMUM_NESTING}")
-        exponent = self.signed(nesting + 1)
-        return self.build(operator, lambda: tree.power(base, exponent))
-
-    def atom(self, nesting: int) -> Node:
-        token = self.token
+    def factor(self, nesting: int) -> Node:
+        """Signs, then a number, name, call or parenthesis, then perhaps ** and its exponent."""
+        sign = self.sign()
+        token = self.advance()
         if token.kind == "number" and token.value is not None:
-            self.advance()
-            return Number(token.value)
-        if token.kind == "name":
-            self.advance()
-            return self.call(token, nesting) if self.token.text == "(" else self.named(token)
-        if token.text == "(":
-            self.advance()
-            node = self.sum(nesting + 1)
+            base: Node = Number(token.value)
+        elif token.kind == "name":
+            base = self.call(token, nesting) if self.token.text == "(" else self.named(token)
+        elif token.text == "(":
+            base = self.sum(nesting + 1)
             self.expect(")")
-            return node
-        if token.kind == "end":
-            self.refuse(_unexpected(token))
-        self.refuse(f"expected a number, name or '(', got {token.text!r}")
+        else:
+            shown = _unexpected(token) if token.kind == "end" else f"expected a number, name or '(', got {token.text!r}"
+            self.refuse(shown, token)
+        if self.token.text == "**":
+            operator = self.advance()
+            if nesting >= self.limit:
+                self.refuse(f"nesting deeper than {self.limit}")
+            exponent = self.factor(nesting + 1)
+            base = self.build(operator, lambda: tree.power(base, exponent))
+        return base if sign > 0 else tree.negative(base)
 
     def named(self, token: Token) -> Node:
         name = token.text
@@ -180,40 +178,39 @@ class _Reader:
             return tree.Variable(int(name[1:]) - 1)
         if name in _ONE_ARGUMENT or name in _TWO_ARGUMENTS or name == "pow":
             self.refuse(f"the function {name!r} needs its argument in parentheses", token)
-        self.refuse(f"unknown name {name!r}; variables are x, y, z or x1, x2, ..., constants pi and e", token)
+        self.refuse(f"unknown name {name[:30]!r}; variables are x, y, z or x1, x2, ..., constants pi and e", token)
 
     def call(self, token: Token, nesting: int) -> Node:
         name = token.text
         if name not in _ONE_ARGUMENT and name not in _TWO_ARGUMENTS and name != "pow":
-            if name.lower() in _JUMPS:
-                self.refuse(f"{name!r} jumps, and no continuous network approximates a jump uniformly", token)
-            if name in _LETTERS or name in tree.CONSTANTS:
-                self.refuse(f"expected an operator after {name!r} (write * for a product)")
-            self.refuse(f"unknown function {name!r}; known: {', '.join(tree.FUNCTIONS)}, max, min", token)
-        arguments = self.arguments(nesting)
+            self.unknown_function(token)
+        self.expect("(")
+        arguments = [self.sum(nesting + 1)]
+        while self.token.text == ",":
+            self.advance()
+            arguments.append(self.sum(nesting + 1))
+        self.expect(")")
+        wanted = 1 if name in _ONE_ARGUMENT else 2
+        if len(arguments) != wanted and (wanted == 1 or name == "pow"):
+            self.refuse(f"{name} takes {('one argument', 'two arguments')[wanted - 1]}, got {len(arguments)}", token)
+        if not wanted <= len(arguments) <= MAXIMUM_NESTING:
+            self.refuse(f"{name} takes two or more arguments (at most {MAXIMUM_NESTING}), got {len(arguments)}", token)
         if name in _ONE_ARGUMENT:
-            if len(arguments) != 1:
-                self.refuse(f"{name} takes one argument, got {len(arguments)}", token)
             return self.build(token, lambda: _ONE_ARGUMENT[name](arguments[0]))
         if name == "pow":
-            if len(arguments) != 2:
-                self.refuse(f"pow takes two arguments, got {len(arguments)}", token)
             return self.build(token, lambda: tree.power(arguments[0], arguments[1]))
-        if not 2 <= len(arguments) <= MAXIMUM_NESTING:
-            self.refuse(f"{name} takes two or more arguments (at most {MAXIMUM_NESTING}), got {len(arguments)}", token)
         result = arguments[0]
         for argument in arguments[1:]:
             result = _TWO_ARGUMENTS[name](result, argument)
         return result
 
-    def arguments(self, nesting: int) -> list[Node]:
-        self.expect("(")
-        found = [self.sum(nesting + 1)]
-        while self.token.text == ",":
-            self.advance()
-            found.append(self.sum(nesting + 1))
-        self.expect(")")
-        return found
+    def unknown_function(self, token: Token) -> NoReturn:
+        name = token.text
+        if name.lower() in _JUMPS:
+            self.refuse(f"{name!r} jumps, and no continuous network approximates a jump uniformly", token)
+        if name in _LETTERS or name in tree.CONSTANTS:
+            self.refuse(f"expected an operator after {name!r} (write * for a product)")
+        self.refuse(f"unknown function {name[:30]!r}; known: {', '.join(tree.FUNCTIONS)}, max, min", token)
 
 
 def _ratio(upper: list[Node], lower: list[Node]) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from approx.numbers import decimal_text
 from approx.targets.tree import (
+    MINUS_ONE,
     Constant,
     Function,
     GeneralPower,
@@ -68,20 +69,41 @@ def _write(node: Node, dimension: int) -> tuple[str, int]:
         case Product(factors):
             return _product(factors, dimension), _PRODUCT
         case Quotient(numerator, denominator):
-            return f"{_inside(numerator, _PRODUCT, dimension)}/{_inside(denominator, _POWER, dimension)}", _PRODUCT
+            below = denominator.factors if isinstance(denominator, Product) else (denominator,)
+            under = "".join(f"/{_inside(factor, _POWER, dimension)}" for factor in below)
+            return _inside(numerator, _PRODUCT, dimension) + under, _PRODUCT
         case Power(base, exponent):
             shown = _rational(Number(exponent))
             shown = shown if exponent.q == 1 and exponent > 0 else f"({shown})"
             return f"{_inside(base, _ATOM, dimension)}**{shown}", _POWER
         case GeneralPower(base, exponent):
-            return f"{_inside(base, _ATOM, dimension)}**{_inside(exponent, _POWER, dimension)}", _POWER
+            return f"{_inside(base, _ATOM, dimension)}**{_exponent(exponent, dimension)}", _POWER
         case Function(name, argument):
             return f"{name}({_write(argument, dimension)[0]})", _ATOM
-        case Maximum(first, second):
-            return f"max({_write(first, dimension)[0]}, {_write(second, dimension)[0]})", _ATOM
-        case Minimum(first, second):
-            return f"min({_write(first, dimension)[0]}, {_write(second, dimension)[0]})", _ATOM
+        case Maximum() | Minimum():
+            name = "max" if isinstance(node, Maximum) else "min"
+            return f"{name}({', '.join(_write(part, dimension)[0] for part in chain_of(node))})", _ATOM
     raise TypeError(f"not an expression node: {type(node).__name__}")
+
+
+def chain_of(node: Maximum | Minimum) -> list[Node]:
+    """Return the arguments of max(max(a, b), c) as [a, b, c], up to a length that the parser accepts."""
+    kind = type(node)
+    parts: list[Node] = [node.second]
+    first = node.first
+    while isinstance(first, kind) and len(parts) < 50:
+        parts.append(first.second)
+        first = first.first
+    return [first, *parts[::-1]]
+
+
+def _exponent(node: Node, dimension: int) -> str:
+    """An exponent, in parentheses unless it is a power or atom, or one with a minus sign."""
+    if isinstance(node, Product) and len(node.factors) == 2 and node.factors[0] == MINUS_ONE:
+        text, own = _write(node.factors[1], dimension)
+        if own >= _POWER:
+            return f"-{text}"
+    return _inside(node, _POWER, dimension)
 
 
 def _product(factors: tuple[Node, ...], dimension: int) -> str:

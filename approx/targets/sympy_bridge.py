@@ -12,7 +12,7 @@ from approx.errors import ExpressionError, MissingExtraError
 from approx.targets import tree
 from approx.targets.tree import Node, Number
 
-MAXIMUM_DEPTH = 200
+MAXIMUM_DEPTH = 80
 _NAMES = {
     "exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tan": "tan", "sinh": "sinh", "cosh": "cosh",
     "tanh": "tanh", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "erf": "erf", "Abs": "abs",

@@ -10,6 +10,7 @@ from flint import fmpq
 from approx.errors import ExpressionError
 
 MAXIMUM_LENGTH = 100_000
+MAXIMUM_TOKENS = 10_000
 MAXIMUM_DIGITS = 2_000
 MAXIMUM_DECIMAL_EXPONENT = 4_000
 
@@ -17,7 +18,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z_][A-Za-z_0-9]*)"
     r"|(?P<operator>\*\*|[-+*/^(),]))"
 )
-_LETTER_TWINS = {"·": "*", "×": "*", "÷": "/", "−": "-", "π": "pi"}
+_LETTER_TWINS = {"·": "*", "×": "*", "÷": "/", "−": "-", "π": "pi", "²": "**2", "³": "**3", "√": "sqrt(...)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ def tokenize(text: str) -> list[Token]:
         value = _exact(piece, text, start) if kind == "number" else None
         tokens.append(Token(kind, "**" if piece == "^" else piece, start, value))
         position = match.end()
+        if len(tokens) > MAXIMUM_TOKENS:
+            raise ExpressionError(f"more than {MAXIMUM_TOKENS} numbers, names and operators", text, start)
     tokens.append(Token("end", "", end))
     return tokens
 
