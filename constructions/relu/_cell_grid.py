@@ -117,7 +117,7 @@ def _drift(axis: Axis, family: int) -> float:
 def _falls(axis: Axis) -> list[tuple[np.ndarray, float]]:
     """(starts, slope) of the falling ramps: of the even family, of the odd family, of the weight w."""
     h, t = axis.pitch, axis.pitch / 32
-    ramps = []
+    ramps: list[tuple[np.ndarray, float]] = []
     for p in (0, 1):
         ends = axis.members(p)[:-1] + 1
         ramps.append((axis.start + ends * h + t, float_up(1 / to_fmpq(h - 2 * t))))

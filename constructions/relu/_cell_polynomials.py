@@ -85,7 +85,7 @@ def centres(axes: list[Axis], family: Index) -> np.ndarray:
 
 
 def tail_bound(target: Target, axes: list[Axis], order: int) -> float:
-    """A proved bound of the Taylor remainder of degree order + 1 in the cores: sum over |a| = order + 1 of D_a / a! / scale^a."""
+    """A proved bound of the Taylor remainder of degree order + 1: sum over |a| = order + 1 of D_a / a! / scale^a."""
     total = 0.0
     for alpha in multi_indices(target.dimension, order + 1):
         if sum(alpha) == order + 1:
@@ -104,7 +104,7 @@ def float_polynomials(target: Target, axes: list[Axis], order: int, tail: float)
         jets = target.jet_float(centres(axes, family), order)
         scaled = {a: jets[a] / math.prod(x.scale**k for k, x in zip(a, axes, strict=True)) for a in jets}
         top = [a for a in scaled if sum(a) == order]
-        worst = max(worst, float(sum(np.abs(scaled[a]) * minimal_sup(a) for a in top).max()))
+        worst = max(worst, float(np.sum([np.abs(scaled[a]) * minimal_sup(a) for a in top], axis=0).max()))
         for alpha in top:
             for beta, c in economisation(alpha).items():
                 scaled[beta] = scaled[beta] + to_float(c) * scaled[alpha]

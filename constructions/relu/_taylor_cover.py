@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import numpy as np
-from flint import arb, fmpq
+from flint import fmpq
 
 from approx.errors import RegularityError
 from approx.numbers import arb_interval, float_down, float_up, to_arb, to_float, to_fmpq, working_precision
@@ -48,7 +48,7 @@ class TaylorCover:
         width = (self.stop - self.start) / minimum
         ends = [self.start + i * width for i in range(minimum)] + [self.stop]
         for kink in self.target.split_points():
-            near = to_float(to_fmpq(to_arb(kink).mid()) if isinstance(kink, arb) else to_fmpq(kink))
+            near = to_float(kink.mid())
             ends.extend(p for p in (near,) if self.start < p < self.stop)
         ends = sorted(set(ends))
         with working_precision(_BITS):

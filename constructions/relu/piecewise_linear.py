@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
 import numpy as np
-from flint import arb, fmpq
+from flint import fmpq
 
 from approx.approximant import Approximant, BudgetItem
 from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Builder, Network
-from approx.numbers import arb_interval, to_arb, to_float, to_fmpq, working_precision
+from approx.numbers import arb_interval, to_float, to_fmpq, working_precision
 from approx.targets import Target
 from constructions.relu._hinges import HingeFunction, hinge_error, hinge_function, refine
 from constructions.relu._taylor_cover import TaylorCover
@@ -71,43 +70,56 @@ def _approximant(target: Target, network: Network, bound: float, knots: int, pro
 
 
 def _exact_pieces(target: Target) -> Network | None:
-    """The exact network of a target that is linear between rational kinks, or None."""
+    """The exact network of a continuous target that is linear between its kinks, or None.
+
+    Proof: f is analytic between neighbouring split points; where the enclosure of f'' inside is exactly 0, f is the
+    line through two exact values; the kinks are the exact intersections of neighbouring lines, inside their balls.
+    """
+    places = target.split_points()
+    if len(places) > 1000:
+        return None
+    with working_precision(128):
+        lows = [target.domain.lower[0], *(to_fmpq(p.upper()) for p in places)]
+        highs = [*(to_fmpq(p.lower()) for p in places), target.domain.upper[0]]
+    gaps = [(a, b) for a, b in zip(lows, highs, strict=True) if a < b]
+    lines = [_line_on(target, a, b) for a, b in gaps]
+    if not lines or any(line is None for line in lines):
+        return None
+    found = [line for line in lines if line is not None]
     kinks: list[fmpq] = []
-    for point in target.split_points():
-        if isinstance(point, arb):
+    slopes, offsets = [found[0][0]], [found[0][1]]
+    for (_, left), (right, _), (slope, offset) in zip(gaps[:-1], gaps[1:], found[1:], strict=True):
+        if slope == slopes[-1]:
+            if offset != offsets[-1]:
+                return None
+            continue
+        kink = (offsets[-1] - offset) / (slope - slopes[-1])
+        if not left <= kink <= right:
             return None
-        kinks.append(to_fmpq(point))
-    lower, upper = target.domain.lower[0], target.domain.upper[0]
-    ends = [lower, *sorted(k for k in set(kinks) if lower < k < upper), upper]
-    if len(ends) > 1000 or not all(_is_linear(target, a, b) for a, b in itertools.pairwise(ends)):
-        return None
-    values = [v for p in ends if (v := target.exact([p])) is not None]
-    if len(values) < len(ends):
-        return None
-    slopes = [(v - u) / (b - a) for a, b, u, v in zip(ends[:-1], ends[1:], values[:-1], values[1:], strict=True)]
-    flat = min(range(len(slopes)), key=lambda i: (slopes[i] != 0, values[i] - slopes[i] * ends[i] != 0))
+        kinks.append(kink)
+        slopes.append(slope)
+        offsets.append(offset)
+    flat = min(range(len(slopes)), key=lambda i: (slopes[i] != 0, offsets[i] != 0))
     b = Builder(1)
     x = b.input()
-    form = x * slopes[flat] + (values[flat] - slopes[flat] * ends[flat])
-    for j in range(1, len(slopes)):
-        step = slopes[j] - slopes[j - 1]
-        if step != 0:
-            form = form + step * b.relu(x - ends[j] if j > flat else ends[j] - x)
+    form = x * slopes[flat] + offsets[flat]
+    for j, kink in enumerate(kinks, 1):
+        form = form + (slopes[j] - slopes[j - 1]) * b.relu(x - kink if j > flat else kink - x)
     return b.build([form])
 
 
-def _is_linear(target: Target, a: fmpq, b: fmpq) -> bool:
+def _line_on(target: Target, a: fmpq, b: fmpq) -> tuple[fmpq, fmpq] | None:
+    """(slope, offset) of f on [a, b] when f'' is exactly 0 inside and two exact values exist, else None."""
+    left, right = a + (b - a) / 2**9, b - (b - a) / 2**9
     with working_precision(96):
-        second = target.series(arb_interval(a, b), 2)[2]
-    if second.is_finite() and second == 0:
-        return True
-    third = (2 * a + b) / 3, (a + 2 * b) / 3
-    values = [v for p in (a, *third, b) if (v := target.exact([p])) is not None]
-    if len(values) < 4 or values[1] - values[0] != values[2] - values[1]:
-        return False
-    with working_precision(96):  # a kink at an end leaves no enclosure there; f is analytic between split points,
-        inner = target.series(arb_interval(a + (b - a) / 2**9, b - (b - a) / 2**9), 2)[2]  # so inside suffices
-    return bool(inner.is_finite() and inner == 0)
+        second = target.series(arb_interval(left, right), 2)[2]
+    if not (second.is_finite() and second == 0):
+        return None
+    low, high = target.exact([left]), target.exact([right])
+    if low is None or high is None:
+        return None
+    slope = (high - low) / (right - left)
+    return slope, low - slope * left
 
 
 # -- knots ------------------------------------------------------------------------------------------------------------
@@ -116,7 +128,7 @@ def _is_linear(target: Target, a: fmpq, b: fmpq) -> bool:
 def _kinks(target: Target, cover: TaylorCover) -> np.ndarray:
     found = []
     for point in target.split_points():
-        near = to_float(to_fmpq(to_arb(point).mid()) if isinstance(point, arb) else to_fmpq(point))
+        near = to_float(point.mid())
         if cover.start < near < cover.stop:
             found.append(near)
     return np.array([cover.start, *sorted(set(found)), cover.stop])
