@@ -110,6 +110,10 @@ def _attempt(
         say(f"{row.name}: certifying", None)
         # An exact network has error 0, which no relative gap describes: far below eps is enough.
         found = found.certified(rtol=rtol, atol=goal * 1e-6, budget=budget)
+        if found.certificate is not None and found.certificate.lower <= goal < found.certificate.upper:
+            # The enclosure straddles eps: a narrower one decides, if anything does.
+            margin = 0.5 * (goal / found.certificate.lower - 1) if found.certificate.lower > 0 else rtol
+            found = found.certified(rtol=min(rtol, max(margin, 1e-6)), atol=goal * 1e-6, budget=budget)
     return found
 
 

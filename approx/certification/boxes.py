@@ -59,7 +59,7 @@ def certify_boxes(
     """(lower, upper, witness, method) by branch and bound on boxes."""
     from approx.certification.certify import observed_error
 
-    program = Program(network)
+    program = Program(network, hinges=False)
     guess = observed_error(network, target, 20_000)
     cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6)
     search = _Search(program, target, cover, rtol, atol, work)

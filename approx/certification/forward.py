@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from approx.certification.arithmetic import TINY, UNIT, Arithmetic, Float64, Vector
+from approx.certification.arithmetic import DD_UNIT, TINY, UNIT, Arithmetic, Float64, Vector
 from approx.certification.pieces import Program
+from approx.numbers.doubledouble import dd_add, two_sum
 
 
 def forward(program: Program, points: Vector, shared: bool, arithmetic: Arithmetic) -> tuple[Vector, np.ndarray]:
@@ -38,16 +39,17 @@ def _forward(program: Program, points: Vector, shared: bool, arithmetic: Arithme
     values: dict[int, list[Vector]] = {0: [points]}
     errors: dict[int, list[np.ndarray | float]] = {0: [0.0]}
     last = len(program.activations)
-    for k in range(1, last + 1):
+    for k in range(2 if program.wide_first else 1, last + 1):
         if arithmetic is Float64 and program.dense[k - 1]:
             zs, es = _dense(program, k, values, errors, ends, intervals)
+            zs, es = _with_hinges(program, k, zs, es, points, ends)
         else:
             zs, es = _sparse(program, k, values, errors, ends, count, arithmetic)
         activation = program.activations[k - 1]
         if activation != "identity":
             pairs = [_activate(z, e, ends, activation) for z, e in zip(zs, es, strict=True)]
             zs, es = [p[0] for p in pairs], [p[1] for p in pairs]
-        for source in [s for s in values if program.last_use[s] <= k]:
+        for source in [s for s in values if s and program.last_use[s] <= k]:
             del values[source], errors[source]
         values[k], errors[k] = zs, es
     bound = np.broadcast_to(errors[last][0], (intervals,)) * (1 + 2.0**-20) + TINY
@@ -72,13 +74,28 @@ def _sparse(program, k, values, errors, ends, count, arithmetic):  # type: ignor
             spread = spread + (abs(hi) * (1 + 2 * UNIT)) * errors[source][column]
         zs.append(total)
         es.append(spread + np.maximum(rounding[ends[0]], rounding[ends[1]]))
+    return _with_hinges(program, k, zs, es, values[0][0], ends)
+
+
+def _with_hinges(program, k, zs, es, points, ends):  # type: ignore[no-untyped-def]
+    """The same layer with what its units read of a wide first layer."""
+    for i, hinges in program.hinge_sums[k - 1].items():
+        part, error = hinges.values(points)
+        if len(points) == 1:
+            total, residue = two_sum(zs[i][0], part[0])
+            zs[i], error = (total,), error + np.abs(part[1]) + np.abs(residue)
+        else:
+            zs[i] = dd_add(*zs[i], *part)
+            error = error + DD_UNIT * np.abs(zs[i][0])
+        gap = hinges.gaps(points[0][ends[0]], points[0][ends[1]])
+        es[i] = es[i] + np.maximum(error[ends[0]], error[ends[1]]) + gap
     return zs, es
 
 
 def _dense(program, k, values, errors, ends, intervals):  # type: ignore[no-untyped-def]
     """One layer by matrix products; |rounding| <= gamma_n (|bias| + |W||v|), n terms plus two, in any summation order."""
     layer = program.network.layers[k - 1]
-    size = len(values[0][0][0]) if 0 in values else len(next(iter(values.values()))[0][0])
+    size = len(values[0][0][0])
     z = np.repeat(layer.bias.floats[:, np.newaxis], size, axis=1)
     magnitude = np.abs(z)
     spread = np.zeros((layer.units, intervals))

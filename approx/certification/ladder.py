@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from flint import fmpq
 
+from approx.certification.arithmetic import Float64
 from approx.certification.budget import Budget, Work
+from approx.certification.forward import forward
 from approx.certification.one_variable import Search, enclose
+from approx.certification.pieces import Program
 from approx.targets.cover import taylor_cover
 
 if TYPE_CHECKING:
@@ -56,10 +59,11 @@ def _part(network: Network, target: Target, rtol: float, atol: float, budget: Bu
 def _serial(
     network: Network, target: Target, rtol: float, atol: float, work: Work
 ) -> tuple[float, float, Sequence[fmpq], str]:
-    guess = _observed(network, target)
+    program = Program(network)
+    guess = _observed(program, target)
     tolerance = max(_COVER_SHARE * max(rtol * guess, atol), 1e-300)
     cover = taylor_cover(target, target.domain.lower[0], target.domain.upper[0], tolerance)
-    search = Search(network, target, cover, rtol, atol, work)
+    search = Search(program, target, cover, rtol, atol, work)
     try:
         upper, rounding = enclose(search)
     except KeyboardInterrupt:
@@ -71,16 +75,17 @@ def _serial(
     return search.lower, upper if not math.isnan(upper) else math.inf, (witness,), name
 
 
-def _observed(network: Network, target: Target, points: int = 2001) -> float:
+def _observed(program: Program, target: Target, points: int = 2001) -> float:
     """The largest |f - net| at some points in float64, with a floor at the rounding of f: a guess for the cover."""
     [(lo, hi)] = target.domain.floats()
     # Chebyshev points and a few irrational shifts of an equidistant grid, so that no dyadic grid is met by accident.
     t = np.concatenate(
         [0.5 - 0.5 * np.cos(np.linspace(0, np.pi, points)), (np.arange(points) * 0.6180339887498949) % 1.0]
     )
-    x = np.clip(lo + (hi - lo) * t, lo, hi)
+    x = np.sort(np.clip(lo + (hi - lo) * t, lo, hi))
     with np.errstate(all="ignore"):
         values = np.asarray(target(x))
-        gap = np.abs(values - np.asarray(network(x)))
+        (net,), _ = forward(program, (x,), True, Float64)
+        gap = np.abs(values - net)
     gap, values = gap[np.isfinite(gap)], values[np.isfinite(values)]
     return max(float(gap.max(initial=0.0)), 1e-16 * float(np.abs(values).max(initial=0.0)), 1e-30)

@@ -24,7 +24,7 @@ from approx.certification.chord import chord_bound
 from approx.certification.forward import forward
 from approx.certification.pieces import Program, node_blocks
 from approx.evaluation import evaluate_exact
-from approx.numbers import float_down, to_fmpq, working_precision
+from approx.numbers import float_down, to_float, to_fmpq, working_precision
 from approx.numbers.doubledouble import dd_add
 from approx.targets.cover import Cover
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _SLACK_SHARE = 0.1
 _ROUNDS = 60
 _WITNESS_BITS = 192
+#: Networks with more weights are evaluated at a witness in double-double with a proved error, not in rationals.
+_EXACT_WEIGHTS = 5000
 #: More open pieces than this are not halved at once: memory.
 _MOST_OPEN = 2_000_000
 
@@ -125,7 +127,7 @@ def _difference(right: Vector, left: Vector) -> np.ndarray:
 class Search:
     """The state of one certification: the best lower bound so far, and the largest bound of what is settled."""
 
-    network: Network
+    program: Program
     target: Target
     cover: Cover
     rtol: float
@@ -137,8 +139,12 @@ class Search:
     reached: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.program = Program(self.network)
         self.domain = (self.target.domain.lower[0], self.target.domain.upper[0])
+
+    @property
+    def network(self) -> Network:
+        """The network that is certified."""
+        return self.program.network
 
     @property
     def goal(self) -> float:
@@ -150,12 +156,31 @@ class Search:
     def try_point(self, x: fmpq) -> None:
         """Raise the lower bound to |f - net| at the exact point x, if that is larger."""
         x = min(max(x, self.domain[0]), self.domain[1])
-        value = evaluate_exact(self.network, [x])[0]
+        if self.network.size.weights > _EXACT_WEIGHTS:
+            x, value = self.rounded_value(x)
+        else:
+            value = arb(evaluate_exact(self.network, [x])[0])
         with working_precision(_WITNESS_BITS):
-            ball = abs(self.target.ball([arb(x)]) - arb(value))
+            ball = abs(self.target.ball([arb(x)]) - value)
             low = float_down(ball.lower()) if ball.is_finite() else 0.0
         if low > self.lower or self.witness is None:
             self.lower, self.witness = max(low, self.lower), x
+
+    def rounded_value(self, x: fmpq) -> tuple[fmpq, arb]:
+        """(a float64 point of the domain near x, the ball of the network's value there) by the proved forward pass."""
+        near = to_float(x)
+        for point in (near, np.nextafter(near, np.inf), np.nextafter(near, -np.inf)):
+            if self.domain[0] <= to_fmpq(float(point)) <= self.domain[1]:
+                near = float(point)
+                break
+        else:
+            return x, arb(evaluate_exact(self.network, [x])[0])
+        ends, zero = np.array([near, near]), np.zeros(2)
+        value, error = forward(self.program, (ends, zero), True, DoubleDouble)
+        with working_precision(_WITNESS_BITS):
+            middle = arb(to_fmpq(float(value[0][0]))) + arb(to_fmpq(float(value[1][0])))
+            radius = arb(to_fmpq(float(error[0]))) if np.isfinite(error[0]) else arb("inf")
+            return to_fmpq(near), middle + radius.union(-radius)
 
     def improve(self, pieces: Pieces) -> None:
         """Try the most promising point of these pieces."""

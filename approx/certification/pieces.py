@@ -18,10 +18,14 @@ import numpy as np
 import scipy.sparse
 
 from approx.certification.arithmetic import Arithmetic, Float64, Vector, join, take
+from approx.certification.hinges import HingeSum, Line
 from approx.errors import UnsupportedError
 from approx.networks import PIECEWISE_LINEAR, Network
 from approx.numbers import to_float, to_fmpq
+from approx.numbers.doubledouble import dd_add
 
+#: A first layer of at least this many ReLUs, read by few units, is handled as sums of hinges.
+WIDE = 64
 #: Nodes per block; about half a level-2 cache for the few live units of a narrow network.
 BLOCK = 8192
 
@@ -35,9 +39,12 @@ class Row:
 
 
 class Program:
-    """A piecewise-linear network prepared for following it along nodes. Raises UnsupportedError on other activations."""
+    """A piecewise-linear network prepared for following it along nodes. Raises UnsupportedError on other activations.
 
-    def __init__(self, network: Network) -> None:
+    hinges: whether a wide first layer of a network of one variable may be taken as sums of hinges (hinges.py).
+    """
+
+    def __init__(self, network: Network, hinges: bool = True) -> None:
         if not network.tags["piecewise_linear"]:
             names = ", ".join(sorted(network.activations - PIECEWISE_LINEAR))
             raise UnsupportedError(
@@ -50,6 +57,49 @@ class Program:
         for k, l in enumerate(network.layers, 1):
             for b in l.blocks:
                 self.last_use[b.source] = max(self.last_use[b.source], k)
+        self.wide_first = hinges and self._wide_first()
+
+    def _wide_first(self) -> bool:
+        first, later = self.network.layers[0], self.network.layers[1:]
+        if self.inputs != 1 or first.activation != "relu" or first.units < WIDE:
+            return False
+        readers = sum(int(np.count_nonzero(np.diff(b.indptr))) for l in later for b in l.blocks if b.source == 1)
+        return 0 < 4 * readers <= first.units
+
+    @cached_property
+    def line(self) -> Line:
+        """The hinges of a wide first layer."""
+        first = self.network.layers[0]
+        slope = (np.zeros(first.units), np.zeros(first.units))
+        for b in first.blocks:
+            filled = np.diff(b.indptr) > 0
+            for part, values in zip(slope, self._parts(b.values), strict=True):
+                part[filled] = values
+        return Line.of(slope, self._parts(first.bias))
+
+    def _parts(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
+        """The values as double-double arrays."""
+        if values.ids is None:
+            return values.floats, np.zeros(len(values))
+        pool = np.array([_split(p) for p in self.network.pool]).reshape(-1, 2)
+        return pool[values.ids, 0], pool[values.ids, 1]
+
+    @cached_property
+    def hinge_sums(self) -> list[dict[int, HingeSum]]:
+        """Per layer the units that read a wide first layer, with what they read of it."""
+        table: list[dict[int, HingeSum]] = []
+        for l in self.network.layers:
+            sums = {}
+            for b in (b for b in l.blocks if b.source == 1 and self.wide_first):
+                pairs = self._parts(b.values)
+                for i in np.flatnonzero(np.diff(b.indptr)).tolist():
+                    entries = slice(int(b.indptr[i]), int(b.indptr[i + 1]))
+                    weight = (np.zeros(self.network.layers[0].units), np.zeros(self.network.layers[0].units))
+                    for part in (0, 1):
+                        weight[part][b.indices[entries]] = pairs[part][entries]
+                    sums[i] = HingeSum(self.line, weight)
+            table.append(sums)
+        return table
 
     @cached_property
     def matrices(self) -> list[list[tuple[int, scipy.sparse.csr_array]]]:
@@ -62,37 +112,38 @@ class Program:
                     scipy.sparse.csr_array((b.values.floats, b.indices, b.indptr), shape=(l.units, widths[b.source])),
                 )
                 for b in l.blocks
+                if not (self.wide_first and b.source == 1)
             ]
             for l in self.network.layers
         ]
 
     @cached_property
     def rows(self) -> list[list[Row]]:
-        """Per layer the units with double-double weights."""
-        pool = [_split(p) for p in self.network.pool]
-        table = []
-        for l in self.network.layers:
-            bias = _pairs(l.bias, pool)
-            terms: list[list[tuple[int, int, float, float]]] = [[] for _ in range(l.units)]
-            for b in l.blocks:
-                pairs, cols = _pairs(b.values, pool), b.indices.tolist()
-                for i in range(l.units):
-                    terms[i].extend(
-                        (b.source, cols[j], *pairs[j]) for j in range(int(b.indptr[i]), int(b.indptr[i + 1]))
-                    )
-            table.append([Row(c, tuple(t)) for c, t in zip(bias, terms, strict=True)])
-        return table
+        """Per layer the units with double-double weights; what they read of a wide first layer is in hinge_sums."""
+        skip = 1 if self.wide_first else -1
+        return [
+            [] if self.wide_first and k == 0 else self._pair_rows(l, skip) for k, l in enumerate(self.network.layers)
+        ]
+
+    def _pair_rows(self, l: Layer, skip: int = -1) -> list[Row]:
+        terms: list[list[tuple[int, int, float, float]]] = [[] for _ in range(l.units)]
+        for b in (b for b in l.blocks if b.source != skip):
+            pairs, cols = self._pairs(b.values), b.indices.tolist()
+            for i in range(l.units):
+                first, last = int(b.indptr[i]), int(b.indptr[i + 1])
+                terms[i].extend((b.source, cols[j], *pairs[j]) for j in range(first, last))
+        return [Row(c, tuple(t)) for c, t in zip(self._pairs(l.bias), terms, strict=True)]
+
+    def _pairs(self, values: Values) -> list[tuple[float, float]]:
+        return list(zip(*(part.tolist() for part in self._parts(values)), strict=True))
 
     @cached_property
     def dense(self) -> list[bool]:
         """Per layer whether its rows are long, so that matrix products pay and error-free sums do not."""
-        return [l.weights > 24 * l.units for l in self.network.layers]
-
-
-def _pairs(values: object, pool: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    if values.ids is None:  # type: ignore[attr-defined]
-        return [(v, 0.0) for v in values.floats.tolist()]  # type: ignore[attr-defined]
-    return [pool[i] for i in values.ids.tolist()]  # type: ignore[attr-defined]
+        return [
+            sum(b.count for b in l.blocks if not (self.wide_first and b.source == 1)) > 24 * l.units
+            for l in self.network.layers
+        ]
 
 
 def _split(value: object) -> tuple[float, float]:
@@ -107,8 +158,15 @@ def node_blocks(program: Program, nodes: Vector, arithmetic: Arithmetic, block: 
     Between neighbouring nodes the network is affine up to the rounding of the nodes. Yields as it goes, so that
     callers can stop early.
     """
+    first = 1
+    if program.wide_first:
+        kinks = program.line.inside(float(nodes[0][0]), float(nodes[0][-1]))
+        kinks = kinks[~np.isin(kinks, nodes[0])]
+        order = np.argsort(np.concatenate([nodes[0], kinks]), kind="stable")
+        tails = [np.concatenate([c, np.zeros_like(kinks)])[order] for c in nodes[1:]]
+        nodes, first = (np.concatenate([nodes[0], kinks])[order], *tails), 2
     start: dict[int, Vector] = {0: tuple(n[np.newaxis, :] for n in nodes)}
-    stack = [(1, start)]
+    stack = [(first, start)]
     while stack:
         layer, live = stack.pop()
         while layer < len(program.activations):
@@ -187,12 +245,17 @@ def _affine(program: Program, layer: int, live: dict[int, Vector], arithmetic: A
         total = np.repeat(program.network.layers[layer - 1].bias.floats[:, np.newaxis], live[0][0].shape[-1], axis=1)
         for source, matrix in program.matrices[layer - 1]:
             total += matrix @ live[source][0]
+        for i, hinges in program.hinge_sums[layer - 1].items():
+            total[i] += hinges.values((live[0][0][0],))[0][0]
         return (total,)
     count = live[0][0].shape[-1]
     ignored = np.zeros(count)
     units = []
-    for row in program.rows[layer - 1]:
+    for i, row in enumerate(program.rows[layer - 1]):
         value = arithmetic.constant(*row.bias, count)
+        if i in program.hinge_sums[layer - 1]:
+            part, _ = program.hinge_sums[layer - 1][i].values(tuple(c[0] for c in live[0]))
+            value = dd_add(*value, *part)
         for source, column, hi, lo in row.terms:
             value = arithmetic.add_product(value, hi, lo, tuple(c[column] for c in live[source]), ignored)
         units.append(tuple(c[np.newaxis] for c in value))
