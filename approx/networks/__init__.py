@@ -8,7 +8,20 @@
 """
 
 from approx.networks.builder import Builder, Form, linear_combination
-from approx.networks.calculus import add, affine, comp, compose, elongate, identity, pad, par, restrict, scale, stack, stk
+from approx.networks.calculus import (
+    add,
+    affine,
+    comp,
+    compose,
+    elongate,
+    identity,
+    pad,
+    par,
+    restrict,
+    scale,
+    stack,
+    stk,
+)
 from approx.networks.files import load_network, save_network
 from approx.networks.layers import ACTIVATIONS, PIECEWISE_LINEAR, Block, Layer, Values, block, dense_block, layer
 from approx.networks.network import Flat, Network, Size

@@ -171,8 +171,11 @@ def _values(exact: list[fmpq], pool: _Pool) -> tuple[np.ndarray, np.ndarray | No
     if all(to_fmpq(f) == v for f, v in zip(floats, exact, strict=True) if np.isfinite(f)) and np.isfinite(floats).all():
         return np.array(floats, dtype=np.float64), None
     if not np.isfinite(floats).all():
-        raise InputError("weight", next(v for v, f in zip(exact, floats, strict=True) if not np.isfinite(f)),
-                         "weights below 2**1024 in absolute value")
+        raise InputError(
+            "weight",
+            next(v for v, f in zip(exact, floats, strict=True) if not np.isfinite(f)),
+            "weights below 2**1024 in absolute value",
+        )
     return np.array(floats), np.array([pool.index(v) for v in exact], dtype=np.int32)
 
 

@@ -29,7 +29,9 @@ def compose(outer: Network, inner: Network) -> Network:
 def stack(networks: Sequence[Network]) -> Network:
     """x -> (f_1(x), f_2(x), ...): the networks side by side on the same input."""
     if not networks or len({n.inputs for n in networks}) != 1:
-        raise InputError("networks", [n.inputs for n in networks], "at least one network, all with the same number of inputs")
+        raise InputError(
+            "networks", [n.inputs for n in networks], "at least one network, all with the same number of inputs"
+        )
     b = Builder(networks[0].inputs)
     return b.build([form for n in networks for form in b.embed(n, _inputs(b))])
 
@@ -37,7 +39,9 @@ def stack(networks: Sequence[Network]) -> Network:
 def add(first: Network, second: Network) -> Network:
     """first(x) + second(x), hidden units side by side, the output weights exact. Also written `first + second`."""
     if (first.inputs, first.outputs) != (second.inputs, second.outputs):
-        raise InputError("second", (second.inputs, second.outputs), f"a network of shape {(first.inputs, first.outputs)}")
+        raise InputError(
+            "second", (second.inputs, second.outputs), f"a network of shape {(first.inputs, first.outputs)}"
+        )
     b = Builder(first.inputs)
     pairs = zip(b.embed(first, _inputs(b)), b.embed(second, _inputs(b)), strict=True)
     return b.build([f + g for f, g in pairs])
@@ -65,6 +69,8 @@ def affine(matrix: Any, offset: Any = None) -> Network:
 
 def identity(inputs: int, hidden_layers: int = 0) -> Network:
     """x -> x with the given number of ReLU hidden layers, each x = relu(x) - relu(-x)."""
+    if hidden_layers < 0:
+        raise InputError("hidden_layers", hidden_layers, "0 or more")
     b = Builder(inputs)
     forms = _inputs(b)
     for _ in range(hidden_layers):
@@ -80,6 +86,8 @@ def pad(network: Network, hidden_layers: int) -> Network:
 def restrict(network: Network, lower: Sequence[Any], upper: Sequence[Any]) -> Network:
     """The network on the unit box: u -> network(lower + (upper - lower) u), exact weights."""
     lo, hi = [to_fmpq(v) for v in lower], [to_fmpq(v) for v in upper]
+    if not len(lo) == len(hi) == network.inputs:
+        raise InputError("lower, upper", (len(lo), len(hi)), f"{network.inputs} numbers each, one per input")
     matrix = [[hi[i] - lo[i] if i == j else 0 for j in range(len(lo))] for i in range(len(lo))]
     return compose(network, affine(matrix, lo))
 

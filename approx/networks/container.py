@@ -6,10 +6,12 @@ import contextlib
 import io
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ VERSION = 1
 #: Refuse files that declare more than this many bytes once unpacked (a network of 1e8 weights fits).
 MAX_BYTES = 4 * 2**30
 MAX_MANIFEST = 64 * 2**20
+#: Beyond this many bytes a file must not unpack to more than 100 times its size (random weights hardly compress).
+MAX_DENSE_BYTES = 2**28
 MAX_MEMBERS = 200_000
 _STAMP = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that equal contents give equal files
 
@@ -62,10 +66,25 @@ def read_container(path: str | Path) -> tuple[str, dict[str, Any], dict[str, np.
 
     Raises FileFormatError on truncated, altered, oversized or foreign files and on other versions.
     """
+    with open(path, "rb") as stream:  # outside: a file that cannot be opened is an OSError
+        return _read_stream(stream, str(path))
+
+
+def _read_stream(stream: IO[bytes], path: str) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive, str(path))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
+        with zipfile.ZipFile(stream) as archive:
+            return _read(archive, path)
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise FileFormatError(f"{path}: not an approx file, or a damaged one ({error})") from error
     except (ValueError, TypeError, RecursionError, MemoryError, OverflowError) as error:
         if isinstance(error, FileFormatError):
@@ -76,7 +95,13 @@ def read_container(path: str | Path) -> tuple[str, dict[str, Any], dict[str, np.
 def _read(archive: zipfile.ZipFile, path: str) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
     members = archive.infolist()
     total = sum(m.file_size for m in members)
-    if len(members) > MAX_MEMBERS or total > MAX_BYTES:
+    # An unknown member could be one whose name was damaged: then a part of the network would be missing silently.
+    if any(m.filename != "manifest.json" and not m.filename.endswith(".npy") for m in members):
+        raise FileFormatError(f"{path}: holds a member that is neither the manifest nor an array")
+    if any(m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for m in members):
+        raise FileFormatError(f"{path}: a compression that is not used here")
+    packed = sum(m.compress_size for m in members)
+    if len(members) > MAX_MEMBERS or total > MAX_BYTES or (total > MAX_DENSE_BYTES and total > 100 * packed):
         raise FileFormatError(f"{path}: declares {len(members)} members and {total} bytes, more than accepted")
     info = archive.getinfo("manifest.json")
     if info.file_size > MAX_MANIFEST:
@@ -85,7 +110,9 @@ def _read(archive: zipfile.ZipFile, path: str) -> tuple[str, dict[str, Any], dic
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise FileFormatError(f"{path}: not an approx file")
     if manifest.get("version") != VERSION:
-        raise FileFormatError(f"{path}: format version {manifest.get('version')!r}; this release reads version {VERSION}")
+        raise FileFormatError(
+            f"{path}: format version {manifest.get('version')!r}; this release reads version {VERSION}"
+        )
     arrays = {}
     for member in members:
         if member.filename.endswith(".npy"):

@@ -29,7 +29,7 @@ def describe(network: Network) -> str:
 
     >>> from approx.networks import identity
     >>> print(identity(1).describe().splitlines()[0])
-    Network R^1 -> R^1, 1 weights, 0 units, 0 hidden layers, width 0, 5 bits
+    Network R^1 -> R^1, 1 weights, 0 units, 0 hidden layers, width 0, 3 bits
     """
     s = network.size
     tags = network.tags

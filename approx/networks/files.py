@@ -14,6 +14,7 @@ from approx.networks.layers import Values, block, layer
 from approx.networks.network import Network
 
 _MAX_DIGITS = 50_000_000
+_MAX_INPUTS = 10_000_000
 
 
 def network_to_arrays(network: Network, prefix: str = "net") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -33,7 +34,8 @@ def network_to_arrays(network: Network, prefix: str = "net") -> tuple[dict[str, 
     entry = {
         "inputs": network.inputs,
         "layers": [
-            {"activation": l.activation, "units": l.units, "sources": [b.source for b in l.blocks]} for l in network.layers
+            {"activation": l.activation, "units": l.units, "sources": [b.source for b in l.blocks]}
+            for l in network.layers
         ],
         "pool": [f"{int(p.p):x}/{int(p.q):x}" for p in network.pool],
     }
@@ -43,7 +45,9 @@ def network_to_arrays(network: Network, prefix: str = "net") -> tuple[dict[str, 
 def network_from_arrays(entry: dict[str, Any], arrays: dict[str, np.ndarray], prefix: str = "net") -> Network:
     """The network that network_to_arrays took apart; raises FileFormatError when the parts do not fit together."""
     try:
-        return _rebuild(entry, {name: arrays.get(f"{prefix}.{name}") for name in ("indptr", "indices", "values", "ids")})
+        return _rebuild(
+            entry, {name: arrays.get(f"{prefix}.{name}") for name in ("indptr", "indices", "values", "ids")}
+        )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, ZeroDivisionError) as error:
         raise FileFormatError(f"the network in the file does not fit together ({error})") from error
 
@@ -52,6 +56,8 @@ def _rebuild(entry: dict[str, Any], arrays: dict[str, Any]) -> Network:
     pool = [_rational(text) for text in entry["pool"]]
     specs = entry["layers"]
     ptr, cols, values, ids = arrays["indptr"], arrays["indices"], arrays["values"], arrays["ids"]
+    if pool and ids is None:
+        raise FileFormatError("the file has a pool of exact weights but not the numbers that point into it")
     if sum(len(s["sources"]) for s in specs) > len(ptr) or sum(int(s["units"]) for s in specs) > len(values):
         raise FileFormatError("the declared sizes exceed the arrays in the file")
 
@@ -81,7 +87,10 @@ def _rebuild(entry: dict[str, Any], arrays: dict[str, Any]) -> Network:
         layers.append(layer(spec["activation"], bias.floats, blocks, bias.ids))
     if (p, c, v) != (len(ptr), len(cols), len(values)):
         raise FileFormatError("the arrays in the file are longer than declared")
-    network = Network(entry["inputs"], layers, pool)
+    inputs = entry["inputs"]
+    if not isinstance(inputs, int) or not 1 <= inputs <= _MAX_INPUTS:
+        raise FileFormatError(f"the file declares {str(inputs)[:40]} inputs; accepted: 1 to {_MAX_INPUTS}")
+    network = Network(inputs, layers, pool)
     _check_pool_floats(network)
     return network
 
@@ -123,15 +132,43 @@ def load_network(path: str | Path) -> Network:
 
 
 def same_graph(first: Network, second: Network) -> bool:
-    """Whether two networks have the same layers and exactly the same weights."""
-    try:
-        a, x = network_to_arrays(first)
-        b, y = network_to_arrays(second)
-    except UnsupportedError:
-        return first is second
-    if first.dyadic and second.dyadic:
-        x.pop("net.ids", None), y.pop("net.ids", None)
-        a, b = {**a, "pool": []}, {**b, "pool": []}
-    return a == b and x.keys() == y.keys() and all(np.array_equal(x[k], y[k]) for k in x)
+    """Whether two networks have the same layers and exactly the same weights, however the weights are stored."""
+    if first is second:
+        return True
+    if not all(isinstance(p, fmpq) for p in [*first.pool, *second.pool]):
+        return False
+    a, b = _shape(first), _shape(second)
+    if a != b:
+        return False
+    # A weight is its float64 and, where that is not exact, the number of the exact value in a common pool.
+    common: dict[fmpq, int] = {}
+    tables = [np.array([_residue(p, common) for p in n.pool], dtype=np.int64) for n in (first, second)]
+    for l, m in zip(first.layers, second.layers, strict=True):
+        if not _same_values(l.bias, m.bias, tables):
+            return False
+        for x, y in zip(l.blocks, m.blocks, strict=True):
+            if not (np.array_equal(x.indptr, y.indptr) and np.array_equal(x.indices, y.indices)):
+                return False
+            if not _same_values(x.values, y.values, tables):
+                return False
+    return True
 
 
+def _shape(network: Network) -> tuple[Any, ...]:
+    return network.inputs, [(l.activation, l.units, [(b.source, b.count) for b in l.blocks]) for l in network.layers]
+
+
+def _residue(value: fmpq, common: dict[fmpq, int]) -> int:
+    from approx.numbers import to_float
+
+    nearest = to_float(value)
+    if np.isfinite(nearest) and fmpq(*nearest.as_integer_ratio()) == value:
+        return 0
+    return common.setdefault(value, len(common) + 1)
+
+
+def _same_values(a: Values, b: Values, tables: list[np.ndarray]) -> bool:
+    if not np.array_equal(a.floats, b.floats):
+        return False
+    residues = [0 if v.ids is None else table[v.ids] for v, table in zip((a, b), tables, strict=True)]
+    return bool(np.all(residues[0] == residues[1]))

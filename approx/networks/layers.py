@@ -96,22 +96,46 @@ class Layer:
 
 
 def block(source: int, indptr: Any, indices: Any, values: Any, ids: Any = None) -> Block:
-    """A Block from array-likes, with exact zeros removed; O(entries), no Python loop over them.
+    """A Block from array-likes (copied), with exact zeros removed; O(entries), no Python loop over them.
 
-    Raises InputError when the arrays do not fit together or hold a non-finite number.
+    Raises InputError when the arrays do not fit together, name a column twice in a row or hold a non-finite number.
     """
-    ptr = np.ascontiguousarray(indptr, dtype=np.int64)
-    cols = np.ascontiguousarray(indices, dtype=np.int32)
-    data = Values(_finite(values), None if ids is None else np.ascontiguousarray(ids, dtype=np.int32))
+    ptr = np.array(indptr, dtype=np.int64)
+    cols = _columns(indices)
+    data = Values(_finite(values), None if ids is None else np.array(ids, dtype=np.int32))
     if ptr.ndim != 1 or len(ptr) == 0 or ptr[0] != 0 or ptr[-1] != len(cols) or np.any(np.diff(ptr) < 0):
         raise InputError("indptr", ptr[:8].tolist(), "a non-decreasing CSR pointer from 0 to the number of entries")
     if len(data) != len(cols) or (data.ids is not None and len(data.ids) != len(cols)):
         raise InputError("values", len(data), f"as many entries as indices ({len(cols)})")
+    _refuse_duplicates(ptr, cols)
     keep = data.nonzero()
     if not keep.all():
         kept = np.concatenate(([0], np.cumsum(keep)))
         ptr, cols, data = kept[ptr].astype(np.int64), cols[keep], data.take(keep)
     return Block(int(source), ptr, cols, data)
+
+
+def _columns(indices: Any) -> np.ndarray:
+    wide = np.asarray(indices)
+    if wide.size and (wide.dtype.kind not in "iu" or wide.min() < 0 or wide.max() > 2**31 - 1):
+        raise InputError("indices", wide.reshape(-1)[:8].tolist(), "integers from 0 to 2^31 - 1")
+    return np.array(wide, dtype=np.int32)
+
+
+def _refuse_duplicates(ptr: np.ndarray, cols: np.ndarray) -> None:
+    # A connection that is stored twice would be counted twice. Rows with rising columns are seen at once.
+    if len(cols) < 2:
+        return
+    rising = np.diff(cols) > 0
+    starts = ptr[(ptr > 0) & (ptr < len(cols))]
+    rising[starts - 1] = True
+    if rising.all():
+        return
+    rows = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+    order = np.lexsort((cols, rows))
+    twice = (np.diff(rows[order]) == 0) & (np.diff(cols[order]) == 0)
+    if twice.any():
+        raise InputError("indices", int(cols[order][1:][twice][0]), "every column at most once in a row")
 
 
 def dense_block(source: int, matrix: Any) -> Block:
@@ -128,7 +152,7 @@ def layer(activation: str, bias: Any, blocks: Sequence[Block], bias_ids: Any = N
     """A Layer from a bias vector and blocks; raises InputError on shapes that do not fit or an unknown activation."""
     if activation not in ACTIVATIONS:
         raise InputError("activation", activation, "one of " + ", ".join(ACTIVATIONS))
-    data = Values(_finite(bias), None if bias_ids is None else np.ascontiguousarray(bias_ids, dtype=np.int32))
+    data = Values(_finite(bias), None if bias_ids is None else np.array(bias_ids, dtype=np.int32))
     for b in blocks:
         if len(b.indptr) != len(data) + 1:
             raise InputError("blocks", len(b.indptr) - 1, f"blocks with {len(data)} rows, one per unit")
@@ -139,7 +163,7 @@ def layer(activation: str, bias: Any, blocks: Sequence[Block], bias_ids: Any = N
 
 
 def _finite(values: Any) -> np.ndarray:
-    array = np.ascontiguousarray(values, dtype=np.float64)
+    array = np.array(values, dtype=np.float64)  # a copy: a network never changes
     if array.ndim != 1:
         raise InputError("weights", array.shape, "a one-dimensional array")
     if not np.isfinite(array).all():

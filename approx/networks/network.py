@@ -73,8 +73,8 @@ class Network:
             raise InputError("inputs", self.inputs, "a positive number of inputs")
         if not self.layers or self.layers[-1].activation != "identity":
             raise InputError("layers", len(self.layers), "at least one layer, the last one with activation 'identity'")
-        if self.pool and self.pool[0] != 0:
-            raise InputError("pool", self.pool[0], "a pool whose entry 0 is zero")
+        if self.pool and (self.pool[0] != 0 or any(isinstance(p, fmpq) and p == 0 for p in self.pool[1:])):
+            raise InputError("pool", self.pool[:8], "a pool whose entry 0 is zero, and no other")
         widths = [self.inputs] + [layer.units for layer in self.layers]
         for k, layer in enumerate(self.layers, 1):
             if layer.units < 1:
@@ -117,15 +117,11 @@ class Network:
         return max(depth[:-1])
 
     def _bits(self) -> int:
-        total = 0
+        vectors = [v for layer in self.layers for v in [layer.bias, *(b.values for b in layer.blocks)]]
+        plain = [v.floats for v in vectors if v.ids is None]
+        total = _dyadic_bits(np.concatenate(plain)) if plain else 0
         pooled = np.array([_rational_bits(p) for p in self.pool], dtype=np.int64)
-        for layer in self.layers:
-            for v in [layer.bias, *(b.values for b in layer.blocks)]:
-                if v.ids is None:
-                    total += _dyadic_bits(v.floats)
-                else:
-                    total += int(pooled[v.ids[v.ids != 0]].sum())
-        return total
+        return total + sum(int(pooled[v.ids[v.ids != 0]].sum()) for v in vectors if v.ids is not None)
 
     # -- tags -----------------------------------------------------------------------------------------------------
 
@@ -161,9 +157,13 @@ class Network:
             total = np.zeros(layer.units)
             for b in layer.blocks:
                 rows = np.repeat(np.arange(layer.units), np.diff(b.indptr))
-                np.add.at(total, rows, np.abs(b.values.floats) * growth[b.source][b.indices])
-            growth.append(total * (1 + 1e-12))
-        return float(growth[-1].max() * (1 + 1e-9))
+                with np.errstate(all="ignore"):
+                    np.add.at(total, rows, np.abs(b.values.floats) * growth[b.source][b.indices])
+            # k rounded weights, products and sums: relative error below (k + 4) 2^-52, underflow below 2^-1000.
+            entries = sum(b.count for b in layer.blocks)
+            growth.append(total * (1 + (entries + 4) * 2.0**-52) + (2.0**-1000 if entries else 0.0))
+        largest = float(growth[-1].max())
+        return float("inf") if np.isnan(largest) else largest
 
     # -- views ----------------------------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class Network:
         offsets = [0, self.inputs]
         for layer in self.layers:
             offsets.append(offsets[-1] + layer.units)
-        table = []
+        table: list[tuple[str, Any, list[tuple[int, Any]]]] = []
         for layer in self.layers:
             rows: list[list[tuple[int, Any]]] = [[] for _ in range(layer.units)]
             for b in layer.blocks:
@@ -216,16 +216,22 @@ class Network:
         return evaluate(self, x)
 
     def __matmul__(self, other: Network) -> Network:
+        if not isinstance(other, Network):
+            return NotImplemented
         from approx.networks.calculus import compose
 
         return compose(self, other)
 
     def __add__(self, other: Network) -> Network:
+        if not isinstance(other, Network):
+            return NotImplemented
         from approx.networks.calculus import add
 
         return add(self, other)
 
     def __sub__(self, other: Network) -> Network:
+        if not isinstance(other, Network):
+            return NotImplemented
         from approx.networks.calculus import add, scale
 
         return add(self, scale(-1, other))
