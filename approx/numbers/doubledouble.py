@@ -24,8 +24,8 @@ ADD_ERROR = 2.0**-104
 ADD_FLOAT_ERROR = 2.0**-105
 #: |error| <= MUL_ERROR * |exact product| + UNDERFLOW of `dd_mul` (Theorem 5.1, algorithm 10: 7u^2 < 2^-103)
 MUL_ERROR = 2.0**-103
-#: |error| <= MUL_FLOAT_ERROR * |exact product| + UNDERFLOW of `dd_mul_float` (Theorem 4.1, algorithm 7: 3/2 u^2 +
-# 4u^3) L_FLOAT_ERROR = 2.0**-105
+#: |error| <= MUL_FLOAT_ERROR * |exact product| + UNDERFLOW of `dd_mul_float` (Theorem 4.1, algorithm 7: < 2u^2)
+MUL_FLOAT_ERROR = 2.0**-105
 #: Absolute error that denormal residues of one product can add
 UNDERFLOW = 2.0**-1068
 
