@@ -186,8 +186,9 @@ class Search:
         """Try the most promising point of these pieces."""
         if not len(pieces):
             return
-        best = int(np.argmax(pieces.estimate))
-        if self.witness is not None and pieces.estimate[best] <= self.lower * (1 + 1e-6):
+        promise = np.where(np.isfinite(pieces.slack), pieces.estimate - pieces.slack, 0.0)
+        best = int(np.argmax(promise))
+        if self.witness is not None and promise[best] <= self.lower * (1 + 1e-6):
             return
         left = sum((to_fmpq(float(c[best])) for c in pieces.left), fmpq(0))
         right = sum((to_fmpq(float(c[best])) for c in pieces.right), fmpq(0))

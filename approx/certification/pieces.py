@@ -20,7 +20,7 @@ import scipy.sparse
 from approx.certification.arithmetic import Arithmetic, Float64, Vector, join, take
 from approx.certification.hinges import HingeSum, Line
 from approx.errors import UnsupportedError
-from approx.networks import PIECEWISE_LINEAR, Network
+from approx.networks import PIECEWISE_LINEAR, Layer, Network, Values
 from approx.numbers import to_float, to_fmpq
 from approx.numbers.doubledouble import dd_add
 

@@ -19,6 +19,8 @@ from constructions.relu.square import square, square_form
 
 #: A tight certificate must be this close to the closed form, relative: the default rtol.
 RTOL = 0.01
+#: Errors below the rounding of the float64 data (a kink at 1/3 is no float64) are not resolved relatively.
+FLOAT_NOISE = 2.0**-50
 
 
 def hinge_interpolant(f, knots):
@@ -79,8 +81,8 @@ def test_interpolants_are_enclosed_tightly_and_no_point_escapes(text, domain, pi
     f = Target(text, domain)
     knots = np.linspace(*domain, pieces + 1)
     net = hinge_interpolant(f, knots)
-    c = certify(net, f)
-    assert c.status == "tight" and c.gap <= RTOL
+    c = certify(net, f, atol=FLOAT_NOISE)
+    assert c.status == "tight" and (c.gap <= RTOL or c.upper <= FLOAT_NOISE)
     rng = np.random.default_rng(pieces)
     points = [fmpq(int(t), 2**40) * (domain[1] - domain[0]) + domain[0] for t in rng.integers(0, 2**40, 200)]
     assert exact_gap(net, f, points) <= c.upper
