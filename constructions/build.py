@@ -70,10 +70,10 @@ def _smallest(f: Target, goal: float, certify: bool, rtol: float, budget: Budget
     closest: Approximant | None = None
     reasons: list[str] = []
     rows = [r for r in catalogue() if r.automatic and r.reason_against(f) is None]
-    for number, row in enumerate(rows):
+    guesses = {r.name: r.estimate(f, goal) if r.estimate else 0 for r in rows}
+    for number, row in enumerate(sorted(rows, key=lambda r: guesses[r.name])):
         say(row.name, number / len(rows))
-        limit = best.network.size.weights if best is not None else None
-        if row.estimate is not None and limit is not None and row.estimate(f, goal) >= limit:
+        if best is not None and guesses[row.name] >= best.network.size.weights:
             continue
         try:
             found = _attempt(row, f, goal, certify, rtol, budget, say, {})

@@ -1,7 +1,7 @@
 """The deep ReLU constructions: every builder is a function `(target, eps, **options) -> Approximant`.
 
-ROWS lists them for the catalogue as (builder, numbers of variables, declaration, further settings of the row), in the
-order in which `constructions.build` tries them: the cheap ones first, since their weights limit the others.
+ROWS lists them for the catalogue as (builder, numbers of variables, declaration, further settings of the row);
+`constructions.build` tries them in the order of their estimated weights.
 """
 
 from typing import Any
@@ -11,20 +11,40 @@ from constructions.relu import local_taylor as _local_taylor
 from constructions.relu import piecewise_linear as _piecewise_linear
 from constructions.relu import polynomial as _polynomial
 from constructions.relu import powers as _powers
+from constructions.relu import simplicial as _simplicial
+from constructions.relu._estimates import floor_of, piecewise_linear_weights, simplicial_weights
 from constructions.relu.composition import composition
 from constructions.relu.local_taylor import local_taylor
 from constructions.relu.piecewise_linear import piecewise_linear
 from constructions.relu.polynomial import polynomial
 from constructions.relu.powers import powers
 from constructions.relu.product import product
+from constructions.relu.simplicial import simplicial
 from constructions.relu.square import square
 
+
+
+def _at_least(name: str) -> dict[str, Any]:
+    return {"estimate": lambda target, eps: floor_of(name)}
+
+
 ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
-    (powers, (1,), _powers.DESCRIPTION, {}),
-    (piecewise_linear, (1,), _piecewise_linear.DESCRIPTION, {}),
-    (polynomial, (1,), _polynomial.DESCRIPTION, {}),
-    (composition, (2, 3, 4), _composition.DESCRIPTION, {}),
-    (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, {}),
+    (powers, (1,), _powers.DESCRIPTION, _at_least("powers")),
+    (polynomial, (1,), _polynomial.DESCRIPTION, _at_least("polynomial")),
+    (piecewise_linear, (1,), _piecewise_linear.DESCRIPTION, {"estimate": piecewise_linear_weights}),
+    (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
+    (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
+    (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
 )
 
-__all__ = ["ROWS", "composition", "local_taylor", "piecewise_linear", "polynomial", "powers", "product", "square"]
+__all__ = [
+    "ROWS",
+    "composition",
+    "local_taylor",
+    "piecewise_linear",
+    "polynomial",
+    "powers",
+    "product",
+    "simplicial",
+    "square",
+]

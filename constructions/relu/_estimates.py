@@ -1,0 +1,51 @@
+"""How many weights will a construction need, roughly and from below? Guesses that order the work of `build`, no bounds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from approx.errors import ApproxError
+from approx.targets import Target
+
+#: What the cheapest networks of a family cost before accuracy matters.
+_FLOORS = {"powers": 0, "polynomial": 40, "square-chain": 10, "composition": 40, "local-taylor": 250}
+
+
+def floor_of(name: str) -> int:
+    """The least number of weights that networks of this family are known to have on non-trivial targets."""
+    return _FLOORS[name]
+
+
+def piecewise_linear_weights(target: Target, eps: float, points: int = 2001) -> int:
+    """About 3 weights per knot with integral |f''|^(1/2) / (4 eps^(1/2)) knots (two-sided), by sampling f''.
+
+    The true count is a few per cent higher; kinks and infinite derivatives count nothing here.
+    """
+    [(low, high)] = target.domain.floats()
+    x = low + (high - low) * (np.arange(points) + 0.5) / points
+    try:
+        with np.errstate(all="ignore"):
+            second = 2 * np.asarray(target.jet_float(x[:, np.newaxis], 2)[(2,)])
+    except ApproxError:
+        return 0
+    density = np.sqrt(np.abs(second[np.isfinite(second)]))
+    total = float(density.mean()) * (high - low) if len(density) else 0.0
+    return int(0.9 * 3 * total / (4 * math.sqrt(eps)))
+
+
+def simplicial_weights(target: Target, eps: float) -> int:
+    """About 12 weights per node of a grid on which interpolation of f reaches eps, from the curvature at random points."""
+    rng = np.random.default_rng(0)
+    sides = target.domain.floats()
+    x = sides[:, 0] + (sides[:, 1] - sides[:, 0]) * rng.random((500, target.dimension))
+    try:
+        with np.errstate(all="ignore"):
+            jets = target.jet_float(x, 2)
+    except ApproxError:
+        return 0
+    curve = sum(np.abs(np.asarray(v)) for a, v in jets.items() if sum(a) == 2)
+    curve = np.asarray(curve)[np.isfinite(curve)]
+    cells = math.sqrt(float(np.median(curve)) / (4 * eps)) if len(curve) else 1.0
+    return int(12 * max(1.0, cells) ** target.dimension)
