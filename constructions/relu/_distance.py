@@ -36,8 +36,10 @@ def polynomial_distance(
             pieces = [(fmpq(2 * i, 16) - 1, fmpq(2 * (i + 1), 16) - 1) for i in range(16)]
             for a, b in pieces:
                 low = max(low, _push(heap, target, poly, a, b, centre, half, order, goal))
-            for _ in range(3000):
+            for step in range(800):
                 worst = -heap[0][0]
+                if step >= 150 and worst > 20 * goal:  # not going to be proved
+                    return math.inf
                 if worst <= low * 1.02 + 1e-300 or not worst > 0:
                     break
                 if worst <= goal * 0.5 and worst <= low * 1.3:
