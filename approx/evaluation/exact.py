@@ -7,10 +7,11 @@ often much shorter than the denominators that the weights suggest.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
-from operator import itemgetter, mul, or_
 from functools import reduce
+from operator import itemgetter, mul, or_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gmpy2
@@ -96,7 +97,7 @@ def _compile(network: Network) -> list[_Stage]:
         for b in layer.blocks:
             weights = _integers(b.values, network.pool)
             columns, edges = b.indices.tolist(), b.indptr.tolist()
-            rows = [_row(columns[i:j], weights.integers[i:j]) for i, j in zip(edges, edges[1:], strict=False)]
+            rows = [_row(columns[i:j], weights.integers[i:j]) for i, j in itertools.pairwise(edges)]
             blocks.append((b.source, rows, weights.odd, weights.power))
         finished = [s for s, at in last.items() if at == k]
         stages.append(_Stage(layer.activation, _integers(layer.bias, network.pool), blocks, finished))

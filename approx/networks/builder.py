@@ -11,7 +11,7 @@ from flint import fmpq
 from approx.errors import InputError
 from approx.networks.layers import Block, Layer, block, layer
 from approx.networks.network import Network
-from approx.numbers import to_float, to_fmpq
+from approx.numbers import to_fmpq
 
 
 class Form:
@@ -167,15 +167,18 @@ class _Pool:
 
 
 def _values(exact: list[fmpq], pool: _Pool) -> tuple[np.ndarray, np.ndarray | None]:
-    floats = [to_float(v) for v in exact]
-    if all(to_fmpq(f) == v for f, v in zip(floats, exact, strict=True) if np.isfinite(f)) and np.isfinite(floats).all():
+    """The nearest float64 numbers, and pool numbers when one of them is not exact."""
+    floats, dyadic = [], True
+    for v in exact:
+        p, q = int(v.p), int(v.q)
+        try:
+            f = p / q  # correctly rounded
+        except OverflowError:
+            raise InputError("weight", v, "weights below 2**1024 in absolute value") from None
+        floats.append(f)
+        dyadic = dyadic and f.as_integer_ratio() == (p, q)
+    if dyadic:
         return np.array(floats, dtype=np.float64), None
-    if not np.isfinite(floats).all():
-        raise InputError(
-            "weight",
-            next(v for v, f in zip(exact, floats, strict=True) if not np.isfinite(f)),
-            "weights below 2**1024 in absolute value",
-        )
     return np.array(floats), np.array([pool.index(v) for v in exact], dtype=np.int32)
 
 
