@@ -46,7 +46,11 @@ def grid(target: Target, cells: int) -> list[Axis]:
 def choose(target: Target, eps: float, orders: Any) -> Choice:
     """The order and the cells with the least estimated weights, from float64 jets (a guess, deterministic)."""
     best: Choice | None = None
+    worse = 0
     for order in orders:
+        if worse >= 2:  # two orders in a row were no better: higher ones will not be
+            break
+        before = best
         if not math.isfinite(tail_bound(target, grid(target, 1), order)):
             continue
         for share in _SHARES:
@@ -60,6 +64,7 @@ def choose(target: Target, eps: float, orders: Any) -> Choice:
             estimate = front_weights(target.dimension, order, polynomials.count, cells) + tail.estimate()
             if best is None or estimate < best.estimate:
                 best = Choice(order, cells, estimate)
+        worse = worse + 1 if best is before and best is not None else 0
     if best is None:
         raise RegularityError(f"local-taylor: no order among {list(orders)} has bounded derivatives and reaches {eps:g}")
     return best
@@ -75,7 +80,7 @@ def front_weights(dimension: int, order: int, count: int, cells: int) -> float:
 def _cells_for(target: Target, goal: float, order: int) -> tuple[int, CellPolynomials] | None:
     # The least number of cells per axis whose estimated truncation error meets the goal.
     limit = int(MAXIMUM_CELLS ** (1 / target.dimension))
-    low, high, best = 0, 1, None
+    low, high, best = 1, 2, None  # two cells at least: with one there is nothing to join
     while True:
         found = _guess(target, high, order)
         if found.truncation <= goal:

@@ -58,8 +58,8 @@ def local_taylor(
     if cells is None or order is None:
         choice = choose(target, goal, orders)
         order, cells = choice.order, choice.cells
-    elif cells < 1:
-        raise InputError("cells", cells, "a positive number of cells per axis")
+    elif cells < 2:
+        raise InputError("cells", cells, "at least 2 cells per axis")
     return _economical(target, build(target, goal, order, cells, proved=proved), proved)
 
 
