@@ -40,7 +40,7 @@ def plot_approximant(
     """
     kind = picture_type(path) if path is not None else None
     if figure is None:
-        figure = _new_figure(path, (10.0, 6.6) if approximant.target.dimension == 1 else (11.0, 5.6))
+        figure = _new_figure(path, (10.0, 6.6) if approximant.target.dimension == 1 else (11.0, 6.0))
     if approximant.target.dimension == 1:
         _one_variable(approximant, figure, eps)
     else:

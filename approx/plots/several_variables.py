@@ -27,20 +27,24 @@ def plot_maps(approximant: Approximant, axes: Any) -> None:
     shared = {"origin": "lower", "extent": extent, "aspect": _aspect(extent), "interpolation": "nearest"}
     surface = axes[0].imshow(f, cmap="cividis", **shared)
     _contours(axes[0], x, y, f)
-    axes[0].figure.colorbar(surface, ax=axes[0], pad=0.02)
-    axes[0].set_title("target", fontsize=11, pad=14)
+    _bar(axes[0], surface)
+    axes[0].set_title("target", fontsize=11, pad=10)
     certificate = approximant.certificate
     reach = (
         certificate.upper if certificate is not None and math.isfinite(certificate.upper) else np.nanmax(np.abs(error))
     )
     reach = float(reach) or 1.0
     heat = axes[1].imshow(error, cmap="PuOr_r", vmin=-reach, vmax=reach, **shared)
-    bar = axes[1].figure.colorbar(heat, ax=axes[1], pad=0.02)
+    bar = _bar(axes[1], heat)
     style.scientific(bar.ax.yaxis)
-    axes[1].set_title(f"error  target − network  (sampled {len(x)} × {len(y)})", fontsize=11, pad=14)
+    axes[1].set_title(f"error  target − network  (sampled {len(x)} × {len(y)})", fontsize=11, pad=10)
     if certificate is not None and certificate.lower > 0:
-        axes[1].plot(fixed[0], fixed[1], "o", markersize=9, markerfacecolor="none", markeredgecolor="black",
-                     markeredgewidth=1.6, label="witness of the lower bound", clip_on=False)  # fmt: skip
+        # Black on a white ring, so that it is seen on every colour.
+        ring = {"linestyle": "none", "marker": "o", "markerfacecolor": "none", "markersize": 9, "clip_on": False}
+        axes[1].plot(*fixed[:2], **ring, markeredgecolor="white", markeredgewidth=4)
+        axes[1].plot(
+            *fixed[:2], **ring, markeredgecolor="black", markeredgewidth=1.6, label="witness of the lower bound"
+        )
     for ax in axes:
         ax.set_xlabel("x")
         ax.set_ylabel("y", rotation=0)
@@ -69,6 +73,11 @@ def _witness(approximant: Approximant) -> np.ndarray:
     if certificate is None:
         return approximant.target.domain.floats().mean(axis=1)
     return np.array([to_float(c) for c in certificate.witness])
+
+
+def _bar(ax: Any, image: Any) -> Any:
+    """A colour bar exactly as high as its map."""
+    return ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0.0, 0.05, 1.0)))
 
 
 def _contours(ax: Any, x: np.ndarray, y: np.ndarray, f: np.ndarray) -> None:
