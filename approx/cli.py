@@ -271,6 +271,21 @@ def export(file: str, out: str, dtype: str) -> int:
     return PROVED if report.agrees else REFUTED
 
 
+@main.command(short_help="Check the numbered statements of the papers.")
+@click.argument("paper", required=False, metavar="[PAPER]")
+@click.option("--full", is_flag=True, help="Also the checks that take minutes.")
+def check(paper: str | None, full: bool) -> int:
+    """Check the numbered statements of the papers (of one PAPER, or of all) on what is built here.
+
+    Exit codes: 0 all hold, 1 at least one does not, 3 bad input.
+    """
+    import proofs_checks
+
+    results = list(proofs_checks.run(paper=paper, full=full))
+    click.echo(proofs_checks.report(results))
+    return PROVED if results and all(result.ok for result in results) else REFUTED
+
+
 # -- what the commands share --------------------------------------------------------------------------------------------
 
 

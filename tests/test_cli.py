@@ -262,6 +262,22 @@ def test_export_prints_the_parity_report(run: Callable[..., Result]) -> None:
     assert approx.from_onnx("out.onnx").size.weights == 1
 
 
+@pytest.mark.parametrize(("verdicts", "code"), [([True, True], 0), ([True, False], 1), ([], 1)])
+def test_check_runs_the_statements(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, verdicts: list[bool], code: int
+) -> None:
+    asked: list[Any] = []
+
+    def statements(paper: str | None = None, full: bool = False) -> list[SimpleNamespace]:
+        asked.append((paper, full))
+        return [SimpleNamespace(ok=ok) for ok in verdicts]
+
+    module = SimpleNamespace(run=statements, report=lambda results: f"{len(results)} statements")
+    monkeypatch.setitem(sys.modules, "proofs_checks", module)
+    done = run("check", "P16", "--full")
+    assert done.exit_code == code and done.stdout == f"{len(verdicts)} statements\n" and asked == [("P16", True)]
+
+
 # -- bad input: the list of the issue ------------------------------------------------------------------------------------
 
 
