@@ -84,7 +84,9 @@ def test_a_hundred_thousand_pieces_are_certified():
     n = len(knots) - 2
     ptr = np.arange(n + 1)
     hidden = layer("relu", -knots[1:-1], [block(0, ptr, np.zeros(n, int), np.ones(n))])
-    out = layer("identity", [values[0]], [block(0, [0, 1], [0], [slopes[0]]), block(1, [0, n], np.arange(n), np.diff(slopes))])
+    out = layer(
+        "identity", [values[0]], [block(0, [0, 1], [0], [slopes[0]]), block(1, [0, n], np.arange(n), np.diff(slopes))]
+    )
     c = certify(Network(1, [hidden, out]), Target("exp(x)", domain=(0, knots[-1])))
     truth = np.exp(knots[-1]) * 2.0**-34 / 8
     assert c.status == "tight" and 0.98 * truth <= c.upper <= 1.03 * truth
