@@ -18,6 +18,7 @@ from approx.targets.slopes import slope_balls
 Box = list[tuple[fmpq, fmpq]]
 MAXIMUM_WORK = 150_000
 MAXIMUM_DEPTH = 40
+MAXIMUM_EXACT_BITS = 50_000
 SMALLEST = fmpq(1, 1 << 60)
 _BITS = 128
 _ALWAYS_POSITIVE = ("exp", "cosh", "sigmoid")
@@ -180,13 +181,13 @@ def _settle(program: Program, box: Box, strict: bool) -> Box | None:
 
 
 def sign_at(program: Program, point: Sequence[fmpq]) -> int | None:
-    """Return the sign of the value at an exact point: exactly where it is rational, else by balls; None if
+    """Return the sign of the value at an exact point: by balls, else exactly where it is rational; None if
     undecided."""
-    exact = exact_value(program, point)
-    if exact is not None:
-        return (exact > 0) - (exact < 0)
     value = ball_value(program, [arb(coordinate) for coordinate in point], True)
-    return 1 if value > 0 else -1 if value < 0 else None
+    if value > 0 or value < 0:
+        return 1 if value > 0 else -1
+    exact = exact_value(program, point, MAXIMUM_EXACT_BITS)
+    return None if exact is None else (exact > 0) - (exact < 0)
 
 
 _MEANING = {

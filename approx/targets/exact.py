@@ -11,19 +11,19 @@ from approx.targets.program import Instruction, Program
 MAXIMUM_BITS = 5_000_000
 
 
-def exact_value(program: Program, point: Sequence[fmpq]) -> fmpq | None:
-    """Return the exact value at an exact point, or None when it is irrational, undefined, or beyond 5*10^6 bits.
+def exact_value(program: Program, point: Sequence[fmpq], bits: int = MAXIMUM_BITS) -> fmpq | None:
+    """Return the exact value at an exact point, or None when it is irrational, undefined, or beyond `bits` bits.
 
     Besides + - * / and integer powers, the values that are rational for trivial reasons are found too: abs, relu,
     max, min, sqrt of perfect squares, and exp, log, sin, ... where the argument is 0 (or 1 for log).
     """
     values: list[fmpq | None] = []
     for step in program.instructions:
-        values.append(_step(step, values, point))
+        values.append(_step(step, values, point, bits))
     return values[-1]
 
 
-def _step(step: Instruction, values: list[fmpq | None], point: Sequence[fmpq]) -> fmpq | None:
+def _step(step: Instruction, values: list[fmpq | None], point: Sequence[fmpq], bits: int) -> fmpq | None:
     if step.operation == "number":
         return step.data
     if step.operation == "variable":
@@ -32,14 +32,14 @@ def _step(step: Instruction, values: list[fmpq | None], point: Sequence[fmpq]) -
     known = [value for value in found if value is not None]
     if step.operation == "constant" or len(known) < len(found):
         return None
-    if sum(value.height_bits() for value in known) > MAXIMUM_BITS:
+    if sum(value.height_bits() for value in known) > bits:
         return None
     if len(known) == 1:
-        return _unary(step, known[0])
-    return _binary(step.operation, known[0], known[1])
+        return _unary(step, known[0], bits)
+    return _binary(step.operation, known[0], known[1], bits)
 
 
-def _binary(operation: str, first: fmpq, second: fmpq) -> fmpq | None:
+def _binary(operation: str, first: fmpq, second: fmpq, bits: int) -> fmpq | None:
     match operation:
         case "add":
             return first + second
@@ -54,7 +54,7 @@ def _binary(operation: str, first: fmpq, second: fmpq) -> fmpq | None:
         case "min":
             return first if first <= second else second
         case "pow":
-            if second.q == 1 and first > 0 and abs(second) * first.height_bits() < MAXIMUM_BITS:
+            if second.q == 1 and first > 0 and abs(second) * first.height_bits() < bits:
                 return first ** int(second.p)
             return fmpq(0) if first == 0 and second > 0 else _rational_power(first, second)
     return None
@@ -79,14 +79,14 @@ def _square_root(value: fmpq) -> fmpq | None:
     return fmpq(top, bottom) if top * top == value.p and bottom * bottom == value.q else None
 
 
-def _unary(step: Instruction, value: fmpq) -> fmpq | None:
+def _unary(step: Instruction, value: fmpq, bits: int) -> fmpq | None:
     match step.operation:
         case "neg":
             return -value
         case "powi":
             if value == 0:
                 return fmpq(0) if step.data > 0 else None
-            return value**step.data if value.height_bits() * abs(step.data) < MAXIMUM_BITS else None
+            return value**step.data if value.height_bits() * abs(step.data) < bits else None
         case "powq":
             return _rational_power(value, step.data)
         case "abs":

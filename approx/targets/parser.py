@@ -18,6 +18,7 @@ from approx.targets.tree import Node, Number
 
 MAXIMUM_NESTING = 60
 CANONICAL_NESTING = 120
+CANONICAL_GROWTH = 8
 MAXIMUM_VARIABLES = 64
 _ONE_ARGUMENT: dict[str, Callable[[Node], Node]] = {}
 _RENAMED = {
@@ -53,12 +54,12 @@ _TWO_ARGUMENTS: dict[str, Callable[[Node, Node], Node]] = {
 }  # fmt: skip
 
 
-def parse(text: str, nesting: int = MAXIMUM_NESTING) -> Node:
+def parse(text: str, canonical: bool = False) -> Node:
     """Return the tree of an expression.
 
-    Raises ExpressionError, with the place, on anything that the grammar does not admit; on nesting deeper than 60
-    (files may go to 120), text beyond 100,000 characters, numbers beyond 20,000 bits and exponents beyond 100,000.
-    Cost about 3 us per token.
+    Raises ExpressionError, with the place, on anything that the grammar does not admit; on nesting deeper than 60,
+    text beyond 100,000 characters or 10,000 tokens, numbers beyond 20,000 bits and exponents beyond 100,000.
+    Canonical text, which can be longer than what it was made from, has larger limits. Cost about 3 us per token.
 
     >>> from approx.targets.printing import to_text
     >>> to_text(parse("0.1 + x^2/3"))
@@ -66,7 +67,8 @@ def parse(text: str, nesting: int = MAXIMUM_NESTING) -> Node:
     """
     if not isinstance(text, str):
         raise ExpressionError(f"expected text, got {type(text).__name__}")
-    reader = _Reader(text, nesting)
+    tokens = tokenize(text, CANONICAL_GROWTH if canonical else 1)
+    reader = _Reader(text, tokens, CANONICAL_NESTING if canonical else MAXIMUM_NESTING)
     if reader.token.kind == "end":
         raise ExpressionError("the expression is empty")
     node = reader.sum(0)
@@ -87,8 +89,8 @@ class _Reader:
     """One pass over the tokens; every method returns the node it read. Four Python frames for each level of
     nesting."""
 
-    def __init__(self, text: str, limit: int) -> None:
-        self.text, self.tokens, self.place, self.limit = text, tokenize(text), 0, limit
+    def __init__(self, text: str, tokens: list[Token], limit: int) -> None:
+        self.text, self.tokens, self.place, self.limit = text, tokens, 0, limit
         self.token = self.tokens[0]
 
     def advance(self) -> Token:

@@ -139,9 +139,7 @@ def _powi(series: arb_series, data: int, clamp: bool) -> arb_series:
         return _with_value(square, power_ball(value, 2)) if value.contains(0) else square
     if data < 0 and (value.contains(0) or not value.is_finite()):
         return _broken(NAN)
-    result = series ** abs(data)
-    if data < 0:
-        result = 1 / result
+    result = series**data if data > 0 else (1 / series) ** -data
     return _with_value(result, power_ball(value, data)) if value.contains(0) else result
 
 

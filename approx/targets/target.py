@@ -24,7 +24,7 @@ from approx.targets.exact import exact_value
 from approx.targets.floats import float_value
 from approx.targets.jet_arithmetic import ball_jet, float_jet
 from approx.targets.kinks import find_split_points
-from approx.targets.parser import CANONICAL_NESTING, parse
+from approx.targets.parser import parse
 from approx.targets.printing import to_latex, to_text
 from approx.targets.program import Program, compile_tree
 from approx.targets.regularity import Regularity
@@ -312,7 +312,7 @@ class Target:
             pairs = [(rational_from_text(low), rational_from_text(high)) for low, high in data["domain"]]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError("target description", data.get("domain"), "a list of pairs of rationals as text") from error
-        return cls(parse(data["expression"], CANONICAL_NESTING), pairs)
+        return cls(parse(data["expression"], canonical=True), pairs)
 
     def latex(self) -> str:
         """Return LaTeX code of the expression."""

@@ -31,17 +31,18 @@ class Token:
     value: fmpq | None = None
 
 
-def tokenize(text: str) -> list[Token]:
+def tokenize(text: str, growth: int = 1) -> list[Token]:
     """Return the tokens of an expression, closed by one of kind 'end'.
 
     Raises ExpressionError with the place of the first character that starts no token, on more than 100,000
-    characters, on numbers of more than 2,000 digits and decimal exponents beyond 4,000. Cost linear in the length.
+    characters, on numbers of more than 2,000 digits and decimal exponents beyond 4,000. `growth` multiplies the first
+    two limits. Cost linear in the length.
 
     >>> [token.text for token in tokenize("2*x^.5")]
     ['2', '*', 'x', '^', '.5', '']
     """
-    if len(text) > MAXIMUM_LENGTH:
-        raise ExpressionError(f"{len(text)} characters; at most {MAXIMUM_LENGTH} are accepted")
+    if len(text) > growth * MAXIMUM_LENGTH:
+        raise ExpressionError(f"{len(text)} characters; at most {growth * MAXIMUM_LENGTH} are accepted")
     tokens: list[Token] = []
     position, end = 0, len(text.rstrip())
     while position < end:
@@ -55,8 +56,8 @@ def tokenize(text: str) -> list[Token]:
         value = _exact(piece, text, start) if kind == "number" else None
         tokens.append(Token(kind, "**" if piece == "^" else piece, start, value))
         position = match.end()
-        if len(tokens) > MAXIMUM_TOKENS:
-            raise ExpressionError(f"more than {MAXIMUM_TOKENS} numbers, names and operators", text, start)
+        if len(tokens) > growth * MAXIMUM_TOKENS:
+            raise ExpressionError(f"more than {growth * MAXIMUM_TOKENS} numbers, names and operators", text, start)
     tokens.append(Token("end", "", end))
     return tokens
 
