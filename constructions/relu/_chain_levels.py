@@ -1,0 +1,214 @@
+"""How many sawtooth levels does each square of a fitted chain need? Start from the budget, then ask the network itself.
+
+Errors here are observed (float64 samples on a grid finer than the network's pieces or at random within them); they
+choose the integers, the certificate decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from approx.networks import Builder, Form, Network
+from approx.numbers import to_fmpq
+from constructions.relu._chain_fit import Fit, folded, projected_fit, promise, real_levels, shrink
+from constructions.relu._chain_model import Array, padded, tie, unit_errors
+from constructions.relu._chain_network import NetworkWriter, Writer, chain_form, staged_form
+from constructions.relu._chain_search import explore
+from constructions.relu._chain_symmetry import Bend, Stage
+
+Core = Callable[[Writer, Form], Form]
+MARGIN = 0.003  # the certificate's upper bound must fit between the observed error and eps
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The target on its domain, its stages, the function left on the grid, and the accuracy."""
+
+    low: float
+    width: float
+    stages: tuple[Stage, ...]
+    grid: Array
+    values: Array
+    eps: float
+    points: Array
+    truth: Array
+
+    def write(self, writer: Writer, x: Form, core: Core, bends: Sequence[int]) -> Form:
+        """The output form of the stages around this core, on the form x of the variable."""
+        z = x if (self.low, self.width) == (0.0, 1.0) else (x - self.low) * (1 / to_fmpq(self.width))
+        return staged_form(writer, z, self.stages, bends, lambda t: core(writer, t))
+
+    def network(self, core: Core, bends: Sequence[int]) -> Network:
+        """The network with this core and these levels of the bends."""
+        builder = Builder(1)
+        writer = NetworkWriter(builder, 1.0)
+        return builder.build([writer.output(self.write(writer, builder.input(), core, bends))])
+
+    def error(self, network: Network) -> float:
+        """The observed error on the points; NaN counts as infinite."""
+        worst = float(np.abs(network(self.points) - self.truth).max())
+        return worst if worst == worst else np.inf
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A network that meets the accuracy on the samples, with its fit and levels."""
+
+    network: Network
+    fit: Fit
+    levels: tuple[int, ...]
+    bends: tuple[int, ...]
+    error: float
+
+    @property
+    def key(self) -> tuple[int, float]:
+        """Fewer weights are better, then a smaller error."""
+        return self.network.size.weights, self.error
+
+
+def chain_core(problem: Problem, fit: Fit, levels: Sequence[int]) -> Core:
+    """The core that writes the fitted chain with these levels."""
+    return lambda writer, t: chain_form(writer, t, fit, levels, problem.grid)
+
+
+def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
+    """The fit with pads, and its versions with free folds and with its hinge tied to the first square."""
+    _, levels = real_levels(fit, t, y, eps)
+    if not np.isfinite(levels).all() or levels.max() < 1:
+        levels = np.full(fit.shape.squares, max(3.0, float(np.log(1 / eps) / np.log(4))))
+    rough = tuple(int(np.ceil(v)) for v in levels)
+    room = tuple(min(1.3 * e, 0.2) for e in unit_errors(fit.shape, fit.theta, t, rough)[1:])
+    shape, theta = padded(fit.shape, fit.theta, room)
+    weights = np.full(len(t), 1 / len(t))
+    plain = projected_fit(shape, theta, t, y, weights, 0)
+    if plain is None:
+        return []
+    found: list[Fit | None] = [plain, shrink(plain, t, y, eps, 40)]
+    if shape.squares > 1 or fit.rms > 0.05 * eps:
+        more: Fit | None = plain
+        for j in range(shape.squares):
+            more = more and folded(more, j, t, y, 40)
+        found.append(more)
+    if shape.hinges == 1 and shape.squares > 1:
+        found.append(projected_fit(*tie(shape, theta), t, y, weights, 60))
+    result = [plain]
+    for other in found[1:]:
+        if other is not None:
+            result.append(shrink(other, t, y, eps, 150))
+    return result
+
+
+def best_solution(problem: Problem, number: int, tries: int = 10) -> Solution | None:
+    """The Solution with the fewest weights among the most promising chains and their variants, polished; or None."""
+    bends = sum(isinstance(s, Bend) for s in problem.stages)
+    eps = problem.eps * (1 - 0.2 * min(bends, 3))
+    t, y = problem.grid, problem.values
+    pool: list[Fit] = []
+    for fit in explore(t, y, eps, number=number)[:tries]:
+        pool += variants(fit, t, y, eps)
+    found: list[Solution] = []
+    for fit in ranked(pool, t, y, eps)[: 2 * tries]:
+        limit = min((s.network.size.weights for s in found), default=10**6)
+        solution = settle(problem, fit, limit)
+        if solution is not None:
+            found.append(solution)
+    found.sort(key=lambda s: s.key)
+    polished = [polish(problem, s) for s in found[:3]]
+    return min(polished, key=lambda s: s.key, default=None)
+
+
+def polish(problem: Problem, solution: Solution) -> Solution:
+    """The Solution after lowering levels one at a time, the chain moved each time to where these levels suffice."""
+    t, y = problem.grid, problem.values
+    while True:
+        for j in np.argsort([-m for m in solution.levels]):
+            own = _changed(list(solution.levels), int(j), -1)
+            if own[j] < max(solution.fit.shape.free[j] + 1, 2):
+                continue
+            fit = shrink(solution.fit, t, y, problem.eps, 60, levels=np.array(own, dtype=float))
+            state = _Settling(problem, fit, len(own))
+            current = [*own, *solution.bends]
+            if state.error(current) <= state.goal:
+                network = state.network(current)
+                solution = Solution(network, fit, tuple(own), solution.bends, state.error(current))
+                break
+        else:
+            return solution
+
+
+def settle(problem: Problem, fit: Fit, best: int) -> Solution | None:
+    """The Solution with the fewest levels that lowering one at a time finds, or None (also when `best` is out of reach).
+
+    Cost: at most about 4 K + 20 networks, each evaluated once on the points.
+    """
+    share = len(problem.stages) and sum(isinstance(s, Bend) for s in problem.stages)
+    weights, real = real_levels(fit, problem.grid, problem.values, problem.eps)
+    if not np.isfinite(weights) or weights > best + 12:
+        return None
+    free = fit.shape.free
+    levels = [max(int(np.ceil(m - 0.3)), s + 1, 2) for m, s in zip(real, free, strict=True)]
+    bends = [_bend_levels(problem)] * share
+    least = [max(s + 1, 2) for s in free] + [2] * share
+    state = _Settling(problem, fit, len(levels))
+    current = levels + bends
+    for _ in range(6):
+        if state.error(current) <= state.goal:
+            break
+        raised = [_changed(current, j, 1) for j in range(len(current))]
+        current = min(raised, key=state.error)
+    if state.error(current) > state.goal:
+        return None
+    while True:
+        lower = [_changed(current, j, -1) for j in range(len(current)) if current[j] > least[j]]
+        lower = [c for c in lower if state.error(c) <= state.goal]
+        if not lower:
+            swaps = [
+                _changed(_changed(_changed(current, i, -1), j, -1), k, 1)
+                for i in range(len(current)) for j in range(i) for k in range(len(current))
+                if k not in (i, j) and current[i] > least[i] and current[j] > least[j]
+            ] if len(current) <= 4 else []
+            lower = [c for c in swaps if state.error(c) <= state.goal][:1]
+        if not lower:
+            break
+        current = min(lower, key=state.error)
+    network = state.network(current)
+    n = len(levels)
+    return Solution(network, fit, tuple(current[:n]), tuple(current[n:]), state.error(current))
+
+
+class _Settling:
+    """Networks and observed errors by levels, remembered."""
+
+    def __init__(self, problem: Problem, fit: Fit, squares: int) -> None:
+        self.problem, self.fit, self.squares = problem, fit, squares
+        self.goal = problem.eps * (1 - MARGIN)
+        self.known: dict[tuple[int, ...], float] = {}
+
+    def network(self, levels: list[int]) -> Network:
+        return self.problem.network(chain_core(self.problem, self.fit, levels[: self.squares]), levels[self.squares :])
+
+    def error(self, levels: list[int]) -> float:
+        key = tuple(levels)
+        if key not in self.known:
+            self.known[key] = self.problem.error(self.network(levels))
+        return self.known[key]
+
+
+def _changed(levels: list[int], j: int, by: int) -> list[int]:
+    result = levels.copy()
+    result[j] += by
+    return result
+
+
+def _bend_levels(problem: Problem) -> int:
+    """Levels at which the bend alone may cause about a fifth of eps, from the steepest slope of the target."""
+    slope = float(np.abs(np.diff(problem.truth) / np.diff(problem.points)).max()) * problem.width
+    return max(2, int(np.ceil(np.log(slope / (0.8 * problem.eps)) / np.log(4))))
+
+
+def ranked(fits: list[Fit], t: Array, y: Array, eps: float) -> list[Fit]:
+    """The fits by the weights that their budget asks for."""
+    return sorted(fits, key=lambda f: (real_levels(f, t, y, eps)[0], promise(f, t, eps, 80.0)))

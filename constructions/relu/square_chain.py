@@ -1,0 +1,136 @@
+"""Which network with the fewest weights approximates a smooth function of one variable? A chain of squares."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from flint import fmpq
+
+from approx.approximant import Approximant, BudgetItem
+from approx.errors import InputError, RegularityError, UnreachableError
+from approx.networks import Builder, Form
+from approx.numbers import float_up, to_float, to_fmpq
+from approx.targets import Target
+from constructions.relu._chain_bound import Tape, proved_bound
+from constructions.relu._chain_fit import chebyshev_grid
+from constructions.relu._chain_levels import Core, Problem, Solution, best_solution, chain_core
+from constructions.relu._chain_network import NetworkWriter
+from constructions.relu._chain_search import STARTS
+from constructions.relu._chain_symmetry import Bend, is_affine, reduce
+
+DESCRIPTION = {
+    "name": "square-chain",
+    "activations": ("relu",),
+    "needs": "one variable, smooth (best: analytic; symmetries of any kind help); eps not below about 1e-12",
+    "guarantee": "found by a heuristic search with observed error <= eps; the certificate proves it",
+    "rate": "W = 5 K log4(1/eps) + O(K^2) with K = O(log log(1/eps)) squares for the best polynomials of degree 2^K",
+    "references": ("P16", "approx"),
+}
+GRID = 121
+SAMPLES = 100_001
+
+
+def square_chain(target: Target, eps: Any, *, starts: int = STARTS) -> Approximant:
+    """The Approximant by a chain of squares: v_j = L_j^2, every L_j a linear form of x and all earlier L_i.
+
+    Reflections (even, odd, periodic) and a quadratic change of variable are found numerically and folded away first;
+    then the chain is fitted to what is left, its squares get as few sawtooth levels as the observed error allows, and
+    the network is built with these exact float64 weights.
+    Guarantee: none a priori beyond `bound` (inf where nothing is proved); `certify()` proves the error of the network
+    that was found. The search is a heuristic, deterministic (fixed seeds, counted work).
+    Cost: sum (5 m_j - 2) + K(K+1)/2 weights and the folds (4 weights each, 8 when odd); 10 to 40 s.
+    Raises InputError unless eps > 0 and starts >= 1, RegularityError in several variables, UnreachableError when no
+    chain meets eps on the samples. Source: derived; docs/square-chains.md.
+    """
+    wanted = to_float(to_fmpq(eps))
+    if not 0 < wanted < math.inf:
+        raise InputError("eps", eps, "a positive number")
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        raise InputError("starts", starts, "an integer >= 1")
+    if target.dimension != 1:
+        raise RegularityError("square-chain: needs a target of one variable")
+    problem = make_problem(target, wanted)
+    if is_affine(_interpolant(problem), 0.5 * wanted):
+        return _affine(target, problem)
+    solution = best_solution(problem, starts)
+    if solution is None:
+        raise UnreachableError(f"square-chain: no chain found with observed error <= {wanted:g}")
+    return _approximant(target, problem, solution)
+
+
+def make_problem(target: Target, eps: float) -> Problem:
+    """The Problem of a target of one variable: its stages, and what is left of it on a Chebyshev grid.
+
+    Raises RegularityError where the target is not finite on the samples.
+    """
+    low, high = float(target.domain.lower[0]), float(target.domain.upper[0])
+    width = high - low
+
+    def f(z: np.ndarray) -> np.ndarray:
+        return np.asarray(target(low + width * np.clip(z, 0, 1)))
+
+    u = np.linspace(0, 1, SAMPLES)
+    points = np.clip(low + width * np.unique(np.concatenate([u, chebyshev_grid(SAMPLES // 4)])), low, high)
+    truth = np.asarray(target(points))
+    stages, rest = reduce(f, eps, low, width)
+    grid = chebyshev_grid(GRID)
+    values = np.asarray(rest(grid))
+    if not (np.isfinite(truth).all() and np.isfinite(values).all()):
+        raise RegularityError("square-chain: the target is not finite on its domain")
+    return Problem(low, width, tuple(stages), grid, values, eps, points, truth)
+
+
+def _interpolant(problem: Problem) -> Any:
+    return lambda z: np.interp(z, problem.grid, problem.values)
+
+
+def _affine(target: Target, problem: Problem) -> Approximant:
+    """The network of the stages alone, when what is left is affine to half of eps."""
+    first, last = float(problem.values[0]), float(problem.values[-1])
+    bends = tuple(12 for s in problem.stages if isinstance(s, Bend))
+    network = problem.network(lambda writer, t: (last - first) * t + first, bends)
+    return Approximant(
+        network=network, target=target, bound=math.inf, method=str(DESCRIPTION["name"]),
+        statement="Reflections and one affine function.", parameters={"stages": _stages(problem)}, references=("approx",),
+    )
+
+
+def _stages(problem: Problem) -> list[str]:
+    return [f"bend {s.beta}" if isinstance(s, Bend) else f"{'odd' if s.odd else 'even'} about {s.c}" for s in problem.stages]
+
+
+def _proved(target: Target, problem: Problem, core: Core, bends: tuple[int, ...]) -> tuple[BudgetItem, ...]:
+    tape = Tape()
+    writer = NetworkWriter(Builder(1), max(1.0, abs(problem.low), abs(problem.low + problem.width)))
+    writer.output(problem.write(writer, writer.builder.input(), core, bends))
+    tape.close(problem.write(tape, Form({0: fmpq(1)}), core, bends), writer.defects)
+    fit, squares = proved_bound(target, tape, problem.eps)
+    return (
+        BudgetItem("distance of f to the chain with exact squares", fit, "Taylor coefficients in balls on every cell"),
+        BudgetItem("sawtooth squares and rounded weights", squares, "P16 Proposition 2, mean value theorem in balls"),
+    )
+
+
+def _approximant(target: Target, problem: Problem, solution: Solution) -> Approximant:
+    shape = solution.fit.shape
+    budget = _proved(target, problem, chain_core(problem, solution.fit, solution.levels), solution.bends)
+    return Approximant(
+        network=solution.network,
+        target=target,
+        bound=float_up(to_fmpq(budget[0].value) + to_fmpq(budget[1].value)) if math.isfinite(budget[0].value) else math.inf,
+        budget=budget,
+        method=str(DESCRIPTION["name"]),
+        statement="Chain of squares v_j = L_j^2, L_(j+1) a linear form of x, v_j, L_j, ...; square j by m_j levels.",
+        parameters={
+            "stages": _stages(problem),
+            "squares": shape.squares,
+            "levels": list(solution.levels),
+            "bends": list(solution.bends),
+            "free_folds": list(shape.free),
+            "hinges": shape.hinges,
+            "observed_error": solution.error,
+        },
+        references=("P16", "approx"),
+    )
