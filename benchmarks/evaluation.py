@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from workloads import median_seconds, narrow, patches
+from workloads import local_taylor_network, median_seconds, narrow, patches
 
 from approx.errors import MissingExtraError, UnsupportedError
 from approx.evaluation import evaluate
@@ -22,6 +22,8 @@ def table() -> list[tuple[str, ...]]:
     cases = [
         ("width 14, depth 1000, 3 per row", narrow(), 8192),
         ("width 14, depth 1000, dense", narrow(entries=14), 4096),
+        ("local Taylor, paper form", local_taylor_network("paper", 0.3, 3), 2048),
+        ("local Taylor, economical", local_taylor_network("economical", 1e-5, 2), 2048),
         ("patches 1e5", patches(100_000), 2048),
         ("patches 1e6", patches(1_000_000), 512),
     ]

@@ -52,3 +52,13 @@ def patches(weights: int, depth: int = 12, units: int = 6, entries: int = 3) -> 
         layers.append(layer("relu", bias, [sparse_rows(rng, k, cells, units, units, entries)]))
     layers.append(layer("identity", [0.1], [dense_block(depth, rng.normal(size=(1, cells * units)))]))
     return Network(2, layers)
+
+
+def local_taylor_network(form: str, eps: float, order: int) -> Network:
+    """A local Taylor network of exp(-(x^2+y^2)) on the unit square, about 1e5 weights for (paper, 0.3, 3)."""
+    from approx import Target
+    from constructions.relu.local_taylor import local_taylor
+
+    target = Target("exp(-(x**2+y**2))", domain=[(0, 1), (0, 1)])
+    options = {} if form == "paper" else {"proved": False}
+    return local_taylor(target, eps, order=order, form=form, **options).network

@@ -9,12 +9,14 @@ import numpy as np
 from approx.evaluation.cache import cached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from approx.networks import Flat, Network
 
 #: Doubles that a chunk of points may occupy in the widest layer (measured: long rows matter more than cache).
 _CHUNK_DOUBLES = 1 << 19
+#: Up to _FEW units with at least _LONG more summands than the rest are summed one by one, _GROUP summands at a time.
+_FEW, _LONG, _GROUP = 3, 24, 64
 
 
 class Step(NamedTuple):
@@ -25,11 +27,20 @@ class Step(NamedTuple):
     weights: np.ndarray
 
 
+class Tail(NamedTuple):
+    """The summands of one unit that has many more than the others: sources (slots) and weights, in order."""
+
+    row: int
+    slots: np.ndarray
+    weights: np.ndarray
+
+
 class Stage(NamedTuple):
-    """One layer: units sorted by falling number of summands, so that every step touches a prefix."""
+    """One layer: units sorted by falling number of summands, so that every step touches a prefix; then the tails."""
 
     bias: np.ndarray
     steps: tuple[Step, ...]
+    tails: tuple[Tail, ...]
     activation: str
     destination: np.ndarray
 
@@ -59,19 +70,28 @@ def _compile(network: Network) -> LayeredProgram:
     return LayeredProgram(tuple(stages), total, max(layer.units for layer in network.layers))
 
 
-def _stage(flat: Flat, start: int, stop: int, slot: np.ndarray, activation: str, destination: np.ndarray) -> Stage:
-    counts = np.diff(flat.indptr[start : stop + 1])
+def _stage(flat: Flat, begin: int, end: int, slot: np.ndarray, activation: str, destination: np.ndarray) -> Stage:
+    counts = np.diff(flat.indptr[begin : end + 1])
     order = np.argsort(-counts, kind="stable")
-    first, counts = flat.indptr[start:stop][order], counts[order]
+    first, counts = flat.indptr[begin:end][order], counts[order]
+    stop = int(counts[0])
+    common = int(counts[_FEW]) if len(counts) > _FEW else 0
+    if stop - common >= _LONG:
+        stop = common
     steps = []
-    for j in range(int(counts[0]) if len(counts) else 0):
+    for j in range(stop):
         rows = int(np.searchsorted(-counts, -j, side="left"))
         entries = first[:rows] + j
         slots = slot[flat.indices[entries]]
         one = bool((slots == slots[0]).all())
         steps.append(Step(rows, int(slots[0]) if one else slots, flat.values[entries][:, None]))
+    tails = []
+    for row in np.flatnonzero(counts > stop).tolist():
+        entries = np.arange(first[row] + stop, first[row] + counts[row])
+        tails.append(Tail(row, slot[flat.indices[entries]], flat.values[entries][:, None]))
     # + 0.0 turns a stored -0.0 into 0.0: then no sum is ever -0.0 and max(t, 0) needs no rule for signed zeros.
-    return Stage((flat.bias[start:stop][order] + 0.0)[:, None], tuple(steps), activation, destination[order])
+    bias = (flat.bias[begin:end][order] + 0.0)[:, None]
+    return Stage(bias, tuple(steps), tuple(tails), activation, destination[order])
 
 
 def _layer_slots(flat: Flat, starts: np.ndarray) -> tuple[np.ndarray, int]:
@@ -138,7 +158,22 @@ def _sums(stage: Stage, work: np.ndarray, sums: np.ndarray, terms: np.ndarray) -
             np.take(work, slots, axis=0, out=term, mode="clip")
             term *= weights
         total[:rows] += term
+    for tail in stage.tails:
+        for partial, _ in partial_sums(tail, work, total[tail.row]):
+            total[tail.row] = partial[-1]
     return total
+
+
+def partial_sums(tail: Tail, work: np.ndarray, total: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (sums after each summand, summands) of a tail in groups, continuing from `total`, strictly in order."""
+    for at in range(0, len(tail.slots), _GROUP):
+        terms = work[tail.slots[at : at + _GROUP]] * tail.weights[at : at + _GROUP]
+        first = terms[0].copy()
+        terms[0] += total
+        sums = np.add.accumulate(terms, axis=0)  # unlike sum(), accumulate never reorders
+        terms[0] = first
+        yield sums, terms
+        total = sums[-1]
 
 
 def _sigmoid(t: np.ndarray) -> None:

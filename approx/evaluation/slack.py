@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from approx.errors import UnsupportedError
-from approx.evaluation.layered import ACTIVATE, Stage, chunk_length, layered_program
+from approx.evaluation.layered import ACTIVATE, Stage, chunk_length, layered_program, partial_sums
 from approx.evaluation.shapes import as_points, shape_values
 
 if TYPE_CHECKING:
@@ -87,6 +87,15 @@ def _sums(stage: Stage, values: np.ndarray, errors: np.ndarray, rounded: float) 
         partials[:rows] += np.abs(total[:rows])
         underflows[:rows] += live[slots]
         count[:rows] += 1
+    for tail in stage.tails:
+        row = tail.row
+        inherited[row] += (errors[tail.slots] * np.abs(tail.weights)).sum(axis=0)
+        underflows[row] += live[tail.slots].sum(axis=0)
+        count[row] += len(tail.slots)
+        for sums, terms in partial_sums(tail, values, total[row]):
+            products[row] += np.abs(terms).sum(axis=0)
+            partials[row] += np.abs(sums).sum(axis=0)
+            total[row] = sums[-1]
     bound = rounded * np.abs(stage.bias) + (1 + rounded) * inherited + (UNIT + rounded) * products + UNIT * partials
     bound *= 1 + (8 * count + 32) * UNIT
     if rounded:

@@ -226,3 +226,12 @@ def test_a_network_with_cached_balls_still_pickles() -> None:
         evaluate_balls(net, arb(1))
     net(0.5), evaluate_exact(net, [1])
     assert pickle.loads(pickle.dumps(net)) == net
+
+
+def test_the_slack_holds_for_long_rows() -> None:
+    rng = np.random.default_rng(8)
+    hidden = layer("relu", rng.normal(size=400), [dense_block(0, rng.normal(size=(400, 1)))])
+    net = Network(1, [hidden, layer("identity", [0.1], [dense_block(1, rng.normal(size=(1, 400)))])])
+    pairs = errors_and_slack(net, rng.normal(size=(20, 1)))
+    assert all(error <= to_fmpq(slack) for error, slack in pairs)
+    assert max(error for error, _ in pairs) > to_fmpq(max(slack for _, slack in pairs)) / 1000

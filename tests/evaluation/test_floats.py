@@ -198,3 +198,19 @@ def test_the_kernel_is_loaded_once_the_work_is_worth_it(monkeypatch: pytest.Monk
     monkeypatch.setattr(fused._State, "numpy_work", fused.LOADING_WORTH)
     assert fused.worthwhile(tent(), 1000) and fused._State.kernel is loaded
     assert not fused.worthwhile(tent(), 1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 70])
+@pytest.mark.parametrize("units", [1, 2, 3, 4, 7])
+def test_long_rows_are_summed_in_order(units: int, n: int) -> None:
+    # Few rows with hundreds of summands beside short ones: numpy must not sum them pairwise.
+    rng = np.random.default_rng(units)
+    hidden = layer("relu", rng.normal(size=300), [dense_block(0, rng.normal(size=(300, 1)))])
+    matrix = rng.normal(size=(units, 300)) * 2.0 ** rng.uniform(-8, 8, size=(units, 300))
+    matrix[1:] *= rng.random((units - 1, 300)) < np.linspace(0.9, 0.01, units - 1)[:, None]
+    net = Network(1, [hidden, layer("identity", rng.normal(size=units), [dense_block(1, matrix)])])
+    points = rng.normal(size=(n, 1))
+    expected = np.array([by_the_rule(net, p) for p in points])
+    assert same_bits(layered.run_layered(net, points), expected)
+    if fused.kernel() is not None:
+        assert same_bits(fused.run_fused(net, points), expected)
