@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 #: Doubles that a chunk of points may occupy in the widest layer (measured: long rows matter more than cache).
 _CHUNK_DOUBLES = 1 << 19
-#: Up to _FEW units with at least _LONG more summands than the rest are summed one by one, _GROUP summands at a time.
-_FEW, _LONG, _GROUP = 3, 24, 64
+#: Long sums are formed unit by unit, _GROUP summands at a time, for at most _MOST units of a layer.
+_GROUP, _MOST = 64, 256
 
 
 class Step(NamedTuple):
@@ -74,10 +74,7 @@ def _stage(flat: Flat, begin: int, end: int, slot: np.ndarray, activation: str, 
     counts = np.diff(flat.indptr[begin : end + 1])
     order = np.argsort(-counts, kind="stable")
     first, counts = flat.indptr[begin:end][order], counts[order]
-    stop = int(counts[0])
-    common = int(counts[_FEW]) if len(counts) > _FEW else 0
-    if stop - common >= _LONG:
-        stop = common
+    stop = _fewest_calls(counts)
     steps = []
     for j in range(stop):
         rows = int(np.searchsorted(-counts, -j, side="left"))
@@ -92,6 +89,17 @@ def _stage(flat: Flat, begin: int, end: int, slot: np.ndarray, activation: str, 
     # + 0.0 turns a stored -0.0 into 0.0: then no sum is ever -0.0 and max(t, 0) needs no rule for signed zeros.
     bias = (flat.bias[begin:end][order] + 0.0)[:, None]
     return Stage(bias, tuple(steps), tuple(tails), activation, destination[order])
+
+
+def _fewest_calls(counts: np.ndarray) -> int:
+    """How many steps to take for all units before the longer sums go on unit by unit: the fewest calls of numpy."""
+    best, cheapest = int(counts[0]), 3 * int(counts[0])
+    for stop in {0, *counts[:_MOST].tolist()}:
+        longer = counts[counts > stop]
+        calls = 3 * stop + 7 * int(np.ceil((longer - stop) / _GROUP).sum())
+        if calls < cheapest:
+            best, cheapest = stop, calls
+    return best
 
 
 def _layer_slots(flat: Flat, starts: np.ndarray) -> tuple[np.ndarray, int]:
