@@ -106,8 +106,8 @@ def hinge_error(cover: TaylorCover, function: HingeFunction, parts: int = 1) -> 
     low, high = cover.curvature(a, b, cell)
     spread = np.maximum(width_left, width_right)
     with np.errstate(invalid="ignore", over="ignore"):
-        top = _peak(left, right, np.maximum(high, 0) * (b - a) ** 2 / 2) + spread
-        bottom = _peak(-left, -right, np.maximum(-low, 0) * (b - a) ** 2 / 2) + spread
+        top = peak(left, right, np.maximum(high, 0) * (b - a) ** 2 / 2) + spread
+        bottom = peak(-left, -right, np.maximum(-low, 0) * (b - a) ** 2 / 2) + spread
     crude = ~np.isfinite(top) | ~np.isfinite(bottom)
     if crude.any():
         lo, hi = cover.span(cell[crude])
@@ -117,8 +117,8 @@ def hinge_error(cover: TaylorCover, function: HingeFunction, parts: int = 1) -> 
         top[crude] = np.maximum(line[0], line[1]) - lo + slack
         bottom[crude] = hi - np.minimum(line[0], line[1]) + slack
     worst = np.maximum(top, bottom) * (1 + 1e-12) + function.drift
-    worst[0] += _overhang(cover, function, 0)
-    worst[-1] += _overhang(cover, function, -1)
+    worst[0] += overhang(cover, function, 0)
+    worst[-1] += overhang(cover, function, -1)
     pieces = np.zeros(len(function.slopes))
     np.maximum.at(pieces, piece, worst)
     bound = float(pieces.max())
@@ -134,8 +134,8 @@ def _deviation(
     return base + rise - value, (width + rounding) * (1 + 1e-12)
 
 
-def _peak(left: np.ndarray, right: np.ndarray, bump: np.ndarray) -> np.ndarray:
-    # max over s in [0,1] of (1-s) left + s right + bump s (1-s), bump >= 0.
+def peak(left: np.ndarray, right: np.ndarray, bump: np.ndarray) -> np.ndarray:
+    """An upper bound of the maximum over s in [0,1] of (1-s) left + s right + bump s (1-s), bump >= 0."""
     difference = right - left
     with np.errstate(divide="ignore", invalid="ignore"):
         s = np.where(bump > 0, np.clip(0.5 + difference / (2 * bump), 0, 1), 0.0)
@@ -143,8 +143,8 @@ def _peak(left: np.ndarray, right: np.ndarray, bump: np.ndarray) -> np.ndarray:
     return np.maximum(np.maximum(left, right), inside) + 1e-14 * (np.abs(left) + np.abs(right) + bump)
 
 
-def _overhang(cover: TaylorCover, function: HingeFunction, side: int) -> float:
-    # The domain's exact end may lie beyond the outermost float by less than one ulp.
+def overhang(cover: TaylorCover, function: HingeFunction, side: int) -> float:
+    """What the error may gain where the domain's exact end lies beyond the outermost float, by less than one ulp."""
     gap = cover.lower - to_fmpq(cover.start) if side == 0 else cover.upper - to_fmpq(cover.stop)
     size = float_up(abs(gap))
     if size == 0:

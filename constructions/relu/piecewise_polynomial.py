@@ -1,0 +1,284 @@
+"""How few weights give a piecewise quadratic? One or two shared squares of zig-zags on free knots.
+
+f is approximated by A + s(B+) - s(B-), A and B+- piecewise linear on shared knots, s one approximate square. B+- is 0 at
+every other knot: on both pieces beside its peak beta the square is a parabola of height beta^2, so one square bends every
+piece. B+ acts where f is convex, B- where it is concave.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from approx.approximant import Approximant, BudgetItem
+from approx.errors import InputError, RegularityError, UnreachableError
+from approx.networks import Builder, Form, Network, linear_combination
+from approx.numbers import float_up, to_float, to_fmpq
+from approx.targets import Target
+from constructions.relu._bent import Bent, bent_error, deviations
+from constructions.relu._hinges import HingeFunction, hinge_function, refine
+from constructions.relu._taylor_cover import TaylorCover
+from constructions.relu.square import square_form
+
+DESCRIPTION = {
+    "name": "piecewise-polynomial",
+    "activations": ("relu",),
+    "needs": "one variable, piecewise smooth with few kinks and inflections",
+    "guarantee": "sup |f - net| <= eps, proved by Taylor models on every piece + the error of the squares",
+    "rate": "W = 4 N + O(log(1/eps)), N = integral |f'''|^(1/3) / (5 eps^(1/3))",
+    "references": ("P16",),
+}
+MAXIMUM_KNOTS = 200_000
+
+
+def piecewise_polynomial(target: Target, eps: Any, *, maximum_knots: int = MAXIMUM_KNOTS) -> Approximant:
+    """The Approximant by a continuous piecewise quadratic function with free knots and one or two shared squares.
+
+    Guarantee (proved): sup |f - net| <= bound <= eps: the ideal piecewise quadratic is enclosed on every piece by local
+    Taylor models, the squares add R^2 4^-(m+1)/2 each, R the peak of the zig-zag.
+    Cost: 4 weights per knot for functions of one convexity, 5 otherwise, plus 5 m per square with few levels m, since
+    R^2 is only about h^2 |f''| / 2. Local Taylor networks with one variable reach higher orders; this is the cheapest
+    form of order three. Raises InputError unless eps > 0, RegularityError in several variables, UnreachableError.
+    Source: derived; the square is P16 Proposition 2.
+    """
+    goal = to_float(to_fmpq(eps))
+    if not goal > 0:
+        raise InputError("eps", eps, "a positive number")
+    if target.dimension != 1:
+        raise RegularityError("piecewise-polynomial: needs a target of one variable")
+    cover = TaylorCover(target, tolerance=goal * 2e-3)
+    shape = _Shape(cover)
+    best: Approximant | None = None
+    for share in (0.7, 0.8, 0.87, 0.93):
+        found = _search(cover, shape, goal * share, maximum_knots)
+        if found is None:
+            continue
+        candidate = _network(target, found[0], found[1], goal)
+        if candidate is not None and (best is None or candidate.network.size.weights < best.network.size.weights):
+            best = candidate
+    if best is None:
+        raise UnreachableError(f"piecewise-polynomial: eps = {goal:g} was not reached with {maximum_knots:,} knots")
+    return best
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A part of the domain on which f'' has one sign (a guess)."""
+
+    start: float
+    stop: float
+    sign: int
+
+
+class _Shape:
+    """Inflections and kinks of f, and a density of knots ~ |f'''|^(1/3); all of it a guess."""
+
+    def __init__(self, cover: TaylorCover) -> None:
+        kinks = [p for k in cover.target.split_points() if cover.start < (p := to_float(k.mid())) < cover.stop]
+        points, _ = refine(cover, np.unique(np.array([cover.start, *kinks, cover.stop])), 1)
+        points, _ = refine(cover, points, 16)
+        middle = (points[:-1] + points[1:]) / 2
+        low, high = cover.curvature(middle, middle, cover.cell_of(middle))
+        with np.errstate(invalid="ignore"):
+            bend = (low + high) / 2
+        bend = np.where(np.isfinite(bend), bend, 0.0)
+        self.stretches = _stretches(points, middle, bend, np.array(sorted(kinks)))
+        third = np.abs(np.gradient(bend, middle)) if len(middle) > 2 else np.abs(bend)
+        size = np.cbrt(np.where(np.isfinite(third), third, 0.0))
+        mean = float((size * np.diff(points)).sum() / (points[-1] - points[0]))
+        self.points, self.density = points, size + 0.02 * mean + 1e-300
+
+    def knots(self, pairs: float) -> tuple[np.ndarray, np.ndarray]:
+        """(even knots of all stretches, sign of every pair between them) with about the given number of pairs."""
+        cumulative = np.concatenate(([0.0], np.cumsum(self.density * np.diff(self.points))))
+        ends, signs = [], []
+        for part in self.stretches:
+            a, b = np.interp([part.start, part.stop], self.points, cumulative)
+            n = max(1, round(pairs * (b - a) / cumulative[-1]))
+            ends.append(np.interp(np.linspace(a, b, n + 1), cumulative, self.points)[:-1])
+            ends[-1][0] = part.start
+            signs.append(np.full(n, part.sign))
+        return np.concatenate([*ends, [self.points[-1]]]), np.concatenate(signs)
+
+    def reweigh(self, even: np.ndarray, errors: np.ndarray) -> None:
+        """Move density towards the pairs with large errors, which go like its inverse cube."""
+        ratio = np.cbrt(np.maximum(errors, 1e-3 * errors.mean()) / errors.mean())
+        pair = np.clip(np.searchsorted(even, (self.points[:-1] + self.points[1:]) / 2) - 1, 0, len(ratio) - 1)
+        self.density = self.density * np.clip(ratio[pair], 0.6, 1.6)
+
+
+def _stretches(points: np.ndarray, middle: np.ndarray, bend: np.ndarray, kinks: np.ndarray) -> list[_Stretch]:
+    scale = float(np.abs(bend).max())
+    sign = np.where(np.abs(bend) > 1e-9 * scale, np.sign(bend), 0).astype(int)
+    found: list[_Stretch] = []
+    start = float(points[0])
+    current = 0
+    position = iter([*kinks.tolist(), math.inf])
+    kink = next(position)
+    for i, s in enumerate(sign):
+        left = float(points[i])
+        if left >= kink:
+            found.append(_Stretch(start, kink, current or 1))
+            start, current, kink = kink, 0, next(position)
+        if s != 0 and current == 0:
+            current = s
+        elif s not in (0, current):
+            before, after = bend[i - 1], bend[i]
+            split = float(middle[i - 1] + (middle[i] - middle[i - 1]) * before / (before - after)) if i else left
+            if start < split < float(points[-1]):
+                found.append(_Stretch(start, split, current))
+                start = split
+            current = s
+    found.append(_Stretch(start, float(points[-1]), current or 1))
+    return found
+
+
+def _fit(cover: TaylorCover, even: np.ndarray, signs: np.ndarray) -> Bent:
+    """The piecewise quadratic on pairs: middles where both pieces bend equally, node values that balance the errors."""
+    f = cover.target
+    low, high = even[:-1].copy(), even[1:].copy()
+    ends = np.asarray(f(even))
+    left, right = ends[:-1], ends[1:]
+    a, b = low.copy(), high.copy()
+    for _ in range(30):
+        middle = (a + b) / 2
+        value = np.asarray(f(middle))
+        first = (left + value) / 2 - np.asarray(f((low + middle) / 2))
+        second = (value + right) / 2 - np.asarray(f((middle + high) / 2))
+        grow = signs * first < signs * second
+        a, b = np.where(grow, middle, a), np.where(grow, b, middle)
+    peak = 2 * np.sqrt(np.maximum(0.0, signs * (first + second) / 2))
+    knots = np.empty(2 * len(signs) + 1)
+    knots[0::2], knots[1::2] = even, middle
+    zigzag = np.zeros(len(knots))
+    zigzag[1::2] = peak
+    sign = np.repeat(signs, 2)
+    values = np.asarray(f(knots))
+    values[1::2] -= signs * peak**2
+    bent = Bent(hinge_function(knots, values), zigzag, sign)
+    for _ in range(3):
+        top, bottom = deviations(cover, bent)
+        centre = -(top + bottom) / 2
+        shift = np.concatenate(([centre[0]], (centre[1:] + centre[:-1]) / 2, [centre[-1]]))
+        values = values + shift
+        bent = Bent(hinge_function(knots, values), zigzag, sign)
+    return bent
+
+
+def _search(cover: TaylorCover, shape: _Shape, goal: float, maximum: int) -> tuple[Bent, float] | None:
+    pairs = max(len(shape.stretches), 1.0)
+    fallback: tuple[Bent, float] | None = None
+    lower = 0.0
+    for _ in range(40):
+        found = _attempt(cover, shape, pairs)
+        if found[1] <= goal:
+            fallback = found
+            break
+        lower = pairs
+        growth = (found[1] / goal) ** (1 / 3) if math.isfinite(found[1]) else 2.0
+        pairs = max(pairs + 1, math.ceil(pairs * min(3.0, growth * 1.01)))
+        if 2 * pairs > maximum:
+            return None
+    while fallback is not None and pairs - lower > max(1, pairs // 200):
+        middle = (pairs + lower) // 2
+        found = _attempt(cover, shape, middle)
+        if found[1] <= goal:
+            pairs, fallback = middle, found
+        else:
+            lower = middle
+    return fallback
+
+
+def _attempt(cover: TaylorCover, shape: _Shape, pairs: float) -> tuple[Bent, float]:
+    original, best = shape.density.copy(), None
+    for _ in range(10 if pairs <= 2000 else 5):
+        even, signs = shape.knots(pairs)
+        if np.any(np.diff(even) <= 0):
+            break
+        bent = _fit(cover, even, signs)
+        error, pieces = bent_error(cover, bent, 12 if pairs <= 2000 else 3)
+        if best is None or error < best[1]:
+            best = bent, error
+        if not math.isfinite(error):
+            break
+        shape.reweigh(even, np.maximum(pieces[0::2], pieces[1::2]))
+    shape.density = original
+    if best is None:
+        raise UnreachableError("piecewise-polynomial: the knots cannot be told apart in float64")
+    return best
+
+
+# -- the network ------------------------------------------------------------------------------------------------------
+
+
+def _network(target: Target, bent: Bent, fit: float, goal: float) -> Approximant | None:
+    zigzags = [(s, _zigzag(bent, s)) for s in (1, -1) if np.any(bent.zigzag[1::2][bent.sign[0::2] == s] > 0)]
+    rest, levels = goal - fit, []
+    extra, products = 0.0, 0.0
+    radii = []
+    for _, z in zigzags:
+        top = float(z.values.max())
+        radius = float_up(to_fmpq(top * (1 + 2.0**-30) + z.drift))
+        radii.append(radius)
+        extra += 2 * radius * z.drift * 1.01 + z.drift**2
+    for radius in radii:
+        room = (rest - extra) / len(zigzags)
+        if room <= 0:
+            return None
+        levels.append(max(0, math.ceil(math.log(radius**2 / (2 * room), 4) - 1)))
+        products += radius**2 * 4.0 ** -(levels[-1] + 1) / 2 * (1 + 1e-12)
+    bound = (fit + extra + products) * (1 + 1e-12)
+    if bound > goal:
+        return None
+    network = _assemble(bent, zigzags, radii, levels)
+    return Approximant(
+        network=network,
+        target=target,
+        bound=bound,
+        method=str(DESCRIPTION["name"]),
+        statement="A + s(B+) - s(B-) on shared free knots: quadratic pieces by squares of zig-zags, s of P16 Proposition 2.",
+        budget=(
+            BudgetItem("piecewise quadratic", fit, "Taylor models on every piece"),
+            BudgetItem("squares", products, "P16 Proposition 2, centred: R^2 4^-(m+1) / 2 each"),
+            BudgetItem("rounded zig-zags", extra, "2 R times the drift of the hinge sums"),
+        ),
+        parameters={"knots": len(bent.base.knots), "levels": levels},
+        references=("P16",),
+    )
+
+
+def _zigzag(bent: Bent, sign: int) -> HingeFunction:
+    active = np.concatenate(([False], np.repeat(bent.sign[0::2] == sign, 2)))
+    return hinge_function(bent.base.knots, np.where(active, bent.zigzag, 0.0))
+
+
+def _assemble(bent: Bent, zigzags: list[tuple[int, HingeFunction]], radii: list[float], levels: list[int]) -> Network:
+    b = Builder(1)
+    x = b.input()
+    base = bent.base
+    units: dict[tuple[int, bool], Form] = {}
+
+    def read(function: HingeFunction) -> Form:
+        parts = [(float(function.slopes[function.pivot]), x)]
+        for j, step in enumerate(function.steps.tolist(), 1):
+            if step != 0:
+                parts.append((step, hinge(j, j > function.pivot)))
+        return linear_combination(parts, function.bias)
+
+    def hinge(j: int, right: bool) -> Form:
+        knot = float(base.knots[j])
+        # One direction for all readers: relu(k - x) = relu(x - k) - (x - k).
+        own = j > base.pivot
+        if (j, own) not in units:
+            units[j, own] = b.relu(x - knot if own else knot - x)
+        unit = units[j, own]
+        return unit if own == right else unit + (knot - x if right is False else x - knot)
+
+    total = read(base)
+    for (sign, z), radius, m in zip(zigzags, radii, levels, strict=True):
+        held = b.relu(read(z) * (1 / to_fmpq(radius)))
+        total = total + square_form(b, held, m, centred=True) * (sign * to_fmpq(radius) ** 2)
+    return b.build([total])
