@@ -278,7 +278,7 @@ def _zero_between(part: Program, positive: Sequence[fmpq], other: Sequence[fmpq]
     """A point near a zero on the segment from a point where the program is positive to one where it is not."""
     inside, outside = list(positive), list(other)
     with working_precision(_BITS):
-        for _ in range(50):
+        for _ in range(min(50, 20_000 // len(part.instructions))):
             middle = [(a + b) / 2 for a, b in zip(inside, outside, strict=True)]
             sign = sign_at(part, middle)
             if sign == 0:

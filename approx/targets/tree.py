@@ -333,9 +333,13 @@ def substitute(node: Node, replacements: dict[int, Node]) -> Node:
 def variables(node: Node) -> frozenset[int]:
     """Return the indices of the variables that occur."""
     found: set[int] = set()
+    seen: set[int] = set()
     pending = [node]
     while pending:
         part = pending.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
         if isinstance(part, Variable):
             found.add(part.index)
         pending.extend(children(part))
