@@ -168,7 +168,10 @@ class _Density:
 
     def reweigh(self, knots: np.ndarray, errors: np.ndarray) -> None:
         """Move density to the pieces whose error is large: error ~ (density h)^2 on a piece."""
-        ratio = np.sqrt(np.maximum(errors, 1e-3 * errors.mean()) / errors.mean())
+        mean = float(errors.mean())
+        if not mean > 0:
+            return
+        ratio = np.sqrt(np.maximum(errors, 1e-3 * mean) / mean)
         piece = np.clip(np.searchsorted(knots, (self.points[:-1] + self.points[1:]) / 2) - 1, 0, len(ratio) - 1)
         self.density = self.density * np.clip(ratio[piece], 0.5, 2.0)
 

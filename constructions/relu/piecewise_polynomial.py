@@ -64,6 +64,17 @@ def piecewise_polynomial(target: Target, eps: Any, *, maximum_knots: int = MAXIM
     return best
 
 
+def piecewise_polynomial_weights(target: Target, eps: float, points: int = 2001) -> int:
+    """About how many weights the builder needs, from below: 4 per knot, knots by sampling |f'''|^(1/3); a guess."""
+    low, high = target.domain.floats_inside()[0]
+    x = low + (high - low) * (np.arange(points) + 0.5) / points
+    with np.errstate(all="ignore"):
+        third = 6 * np.asarray(target.jet_float(x, 3)[(3,)])
+    size = np.cbrt(np.abs(third[np.isfinite(third)]))
+    total = float(size.mean()) * (high - low) if len(size) else 0.0
+    return int(0.85 * 4 * total / (5 * np.cbrt(eps))) + 8
+
+
 @dataclass(frozen=True)
 class _Stretch:
     """A part of the domain on which f'' has one sign (a guess)."""
@@ -105,7 +116,10 @@ class _Shape:
 
     def reweigh(self, even: np.ndarray, errors: np.ndarray) -> None:
         """Move density towards the pairs with large errors, which go like its inverse cube."""
-        ratio = np.cbrt(np.maximum(errors, 1e-3 * errors.mean()) / errors.mean())
+        mean = float(errors.mean())
+        if not mean > 0:
+            return
+        ratio = np.cbrt(np.maximum(errors, 1e-3 * mean) / mean)
         pair = np.clip(np.searchsorted(even, (self.points[:-1] + self.points[1:]) / 2) - 1, 0, len(ratio) - 1)
         self.density = self.density * np.clip(ratio[pair], 0.6, 1.6)
 
