@@ -278,7 +278,7 @@ class CallableTarget(Target):
             error = error + float(moved.abs_upper()) * (1 + 2.0**-40) if moved.is_finite() else error
         regularity = Regularity(
             lipschitz=None if old.lipschitz is None else old.lipschitz * side,
-            hoelder=None if old.hoelder is None else (old.hoelder[0], old.hoelder[1] * max(side, side ** old.hoelder[0])),
+            hoelder=None if old.hoelder is None else (old.hoelder[0], old.hoelder[1] * side ** old.hoelder[0]),
             derivative_bounds=scaled,
             smooth=old.smooth,
             evaluation_error=error,

@@ -79,8 +79,11 @@ class CellMaker:
         place = _Place.between(left, right)
         spread = self.series(_ball(left, right, anchor_right), self.degree + 1, place.scale)
         powers = _powers(place.halfwidth / place.scale, self.degree + 1)
-        degree, remainder = self._choose(spread, powers)
-        if remainder <= self.tolerance:
+        goal = self.tolerance
+        if spread[0].is_finite():  # double-double coefficients cannot represent more
+            goal = max(goal, 2.0**-106 * float_up(spread[0].abs_upper()))
+        degree, remainder = self._choose(spread, powers, goal)
+        if remainder <= goal:
             return self._smooth(place, degree, spread, powers, remainder), 1.0
         value_radius = float_up(spread[0].rad()) if spread[0].is_finite() else math.inf
         if right - left <= _NARROW * self.width and value_radius <= self.tolerance:
@@ -91,10 +94,10 @@ class CellMaker:
             cell = place.constant(spread[0])
         if not math.isfinite(remainder):
             return cell, 2.0
-        return cell, max(1.5, (remainder / self.tolerance) ** (1.0 / (self.degree + 1)))
+        return cell, max(1.5, (remainder / goal) ** (1.0 / (self.degree + 1)))
 
-    def _choose(self, spread: list[arb], powers: list[float]) -> tuple[int, float]:
-        """The least degree whose remainder meets the tolerance, or the highest, and its remainder."""
+    def _choose(self, spread: list[arb], powers: list[float], goal: float) -> tuple[int, float]:
+        """The least degree whose remainder meets the goal, or the highest, and its remainder."""
         best, remainder = 0, math.inf
         for n in range(self.degree + 1):
             coefficient = spread[n + 1]
@@ -102,7 +105,7 @@ class CellMaker:
                 break
             if n >= _LEAST_DEGREE or coefficient.is_zero():
                 best, remainder = n, _term(coefficient, powers[n + 1])
-                if remainder <= self.tolerance:
+                if remainder <= goal:
                     break
         return best, remainder
 

@@ -45,7 +45,8 @@ def _arguments(program: Program, prover: SignProver) -> Iterator[Program]:
                     yield program.part(inner)
             case "max" | "min":
                 first, second = step.arguments
-                yield program.with_operation("sub", first, second)
+                if first != second:
+                    yield program.with_operation("sub", first, second)
             case "sqrt" | "powq":
                 if not prover.holds(step.arguments[0], 1, True):
                     yield program.part(step.arguments[0])
@@ -78,6 +79,8 @@ def zeros(part: Program, low: fmpq, high: fmpq) -> list[arb]:
         if value.is_zero() or (not value.contains(0) and not value.is_nan()):
             continue
         budget -= 1
+        if slope.is_zero():  # constant there: no zero, or nothing but zeros, and then no kink inside
+            continue
         if slope > 0 or slope < 0:
             root = _refined(part, left, right)
             if root is not None:

@@ -146,8 +146,27 @@ def _powi(series: arb_series, data: int, clamp: bool) -> arb_series:
 def _powq(series: arb_series, data: fmpq, clamp: bool) -> arb_series:
     value = series[0]
     if not value > 0:
-        return _broken(rational_power_ball(value, data, clamp))
+        return _power_at_zero(series, data, clamp)
     return (series.log() * _constant(arb(data))).exp()
+
+
+def _power_at_zero(series: arb_series, exponent: fmpq, clamp: bool) -> arb_series:
+    """u ** exponent where u may be 0: the derivatives below the exponent exist, and follow by composition."""
+    value = rational_power_ball(series[0], exponent, clamp)
+    smooth = min(int(exponent.p // exponent.q), ctx.cap - 1)
+    if smooth < 1 or not value.is_finite():
+        return _broken(value)
+    outer, binomial = [value], arb(1)
+    for j in range(1, smooth + 1):
+        binomial = binomial * (arb(exponent) - (j - 1)) / j
+        outer.append(binomial * rational_power_ball(series[0], exponent - j, clamp))
+    inner = arb_series([arb(0), *series.coeffs()[1:]], smooth + 1)
+    result = arb_series([outer[-1]], smooth + 1)
+    for coefficient in outer[-2::-1]:
+        result = result * inner + arb_series([coefficient], smooth + 1)
+    known = result.coeffs()
+    known += [arb(0)] * (smooth + 1 - len(known))
+    return arb_series(known + [NAN] * (ctx.cap - smooth - 1), ctx.cap)
 
 
 def _pow(base: arb_series, exponent: arb_series, data: bool, clamp: bool) -> arb_series:

@@ -123,9 +123,9 @@ def _choice(operation: str, given: list[arb], below: list[Gradient]) -> Gradient
     size = len(next(gradient for gradient in below if gradient is not None))
     first, second = (gradient or [arb(0)] * size for gradient in below)
     gap = given[0] - given[1] if operation == "max" else given[1] - given[0]
-    if gap >= 0:
+    if gap > 0:
         return first
-    if gap <= 0:
+    if gap < 0:
         return second
     if gap.is_nan():
         return [NAN] * size
@@ -138,9 +138,9 @@ def derivative_ball(step: Instruction, x: arb, value: arb, clamp: bool) -> arb:
         case "neg":
             return arb(-1)
         case "abs":
-            return arb(1) if x >= 0 else arb(-1) if x <= 0 else NAN if x.is_nan() else _SIGNS
+            return arb(1) if x > 0 else arb(-1) if x < 0 else NAN if x.is_nan() else _SIGNS
         case "relu":
-            return arb(1) if x >= 0 else arb(0) if x <= 0 else NAN if x.is_nan() else arb(0).union(arb(1))
+            return arb(1) if x > 0 else arb(0) if x < 0 else NAN if x.is_nan() else arb(0).union(arb(1))
         case "sqrt":
             return 1 / (2 * value) if x > 0 else NAN
         case "exp":
