@@ -82,10 +82,11 @@ class Result:
 def enclosure(certificate: Certificate) -> str:
     """The enclosure with outward rounding, its gap, and its status unless tight.
 
-    The gap is that of the certificate; the printed digits are wider, never narrower.
+    The printed enclosure is wider than the certified one by less than a tenth of its gap (up to 12 digits), never narrower.
     """
+    digits = 4 if not certificate.gap > 0 else min(max(4, 2 - math.floor(math.log10(certificate.gap))), 12)
     note = "" if certificate.status == "tight" else f", {certificate.status}"
-    lower, upper = rounded_down(certificate.lower), rounded_up(certificate.upper)
+    lower, upper = rounded_down(certificate.lower, digits), rounded_up(certificate.upper, digits)
     return f"{lower} <= sup error <= {upper}  (gap {rounded_up(100 * certificate.gap, 2)} %{note})"
 
 

@@ -90,7 +90,7 @@ def test_build_writes_everything_and_says_what_is_certified(run: Callable[..., R
 
 
 def test_build_json_is_one_strict_object(run: Callable[..., Result]) -> None:
-    done = run("build", "exp(x)", "--eps", "1/100", "--json")
+    done = run("build", "exp(x)", "--eps", "1/100", "--method", "piecewise-linear", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout, parse_constant=pytest.fail)
     assert found.keys() >= KEYS and found["reached"] is True and found["eps"] == 0.01
@@ -107,7 +107,7 @@ def test_build_in_two_variables_with_all_kinds_of_ends(run: Callable[..., Result
 
 def test_build_is_reproducible(run: Callable[..., Result]) -> None:
     for name in ("out.one", "out.two"):
-        assert run("build", "sin(3*x)", "--eps", "1e-3", "-o", name).exit_code == 0
+        assert run("build", "sin(3*x)", "--eps", "1/20", "-o", name).exit_code == 0
     first, second = (approx.load(name) for name in ("out.one", "out.two"))
     assert isinstance(first, Approximant) and isinstance(second, Approximant) and first.network == second.network
 
@@ -190,6 +190,13 @@ def test_verify_proves_refutes_and_encloses(run: Callable[..., Result], kind: st
     found = json.loads(run("verify", name, "x**2", "--eps", "0.24", "--json").stdout)
     assert found.keys() >= KEYS and found["verdict"] == "refuted" and found["witness_exact"] == ["1/2"]
     assert found["lower"] <= 0.25 <= found["upper"] <= 0.2525
+
+
+@pytest.mark.parametrize(("eps", "code"), [("0.25000001", 0), ("0.24999999", 1)])
+def test_verify_tightens_until_a_close_accuracy_is_decided(run: Callable[..., Result], eps: str, code: int) -> None:
+    b = Builder(1)
+    b.build([b.relu(b.input()) * 0.75]).save("net.approx")  # misses sin(pi x)/4 + 3x/4 by 1/4
+    assert run("verify", "net.approx", "sin(pi*x)/4 + 3*x/4", "--rtol", "1/2", "--eps", eps).exit_code == code
 
 
 def test_verify_uses_the_domain_of_the_file_unless_told(run: Callable[..., Result]) -> None:
