@@ -79,9 +79,10 @@ def _smallest(f: Target, goal: float, certify: bool, rtol: float, budget: Budget
             found = _attempt(row, f, goal, certify, rtol, budget, say, {})
         except (RegularityError, UnreachableError, DomainError) as error:
             reasons.append(f"{row.name}: {error}")
-            found = getattr(error, "best", None)
-            if found is None:
+            partial: Approximant | None = getattr(error, "best", None)
+            if partial is None:
                 continue
+            found = partial
         if _reaches(found, goal, certify):
             if best is None or found.network.size.weights < best.network.size.weights:
                 best = found

@@ -55,7 +55,9 @@ def certify(
     target = _target(target, domain)
     _check(network, target, rtol, atol, method, semantics)
     work = Work(budget or Budget())
-    found = structural_enclosure(network, target, work) if method in ("auto", "structure") else None
+    found: tuple[float, float, Sequence[Any], str] | None = None
+    if method in ("auto", "structure"):
+        found = structural_enclosure(network, target, work)
     if found is None and method == "structure":
         raise UnsupportedError(
             "no structural certificate applies: the network is not a sawtooth square, or the target not x**2"

@@ -111,10 +111,11 @@ def _sum(parts: object) -> tuple[np.ndarray, np.ndarray]:
 
 def _scan(values: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Prefix sums with a leading 0, in double-double, by doubling strides (log2 n additions deep)."""
-    hi, lo = values[0].copy(), values[1].copy()
+    hi: np.ndarray = values[0].copy()
+    lo: np.ndarray = values[1].copy()
     stride = 1
     while stride < len(hi):
-        tail = dd_add(hi[stride:], lo[stride:], hi[:-stride], lo[:-stride])
-        hi[stride:], lo[stride:] = tail
+        head, tail = dd_add(hi[stride:], lo[stride:], hi[:-stride], lo[:-stride])
+        hi[stride:], lo[stride:] = head, tail
         stride *= 2
     return np.concatenate(([0.0], hi)), np.concatenate(([0.0], lo))

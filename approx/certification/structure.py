@@ -87,7 +87,7 @@ def _extend(teeth: list[_Form], s: int) -> None:
         teeth.append(_combine(0, [(fmpq(2), teeth[k]), (fmpq(-4), {k + 1: fmpq(1)})]))
 
 
-def _combine(constant: object, terms: list[tuple[fmpq, _Form]]) -> _Form:
+def _combine(constant: fmpq | int, terms: list[tuple[fmpq, _Form]]) -> _Form:
     total: _Form = {-1: fmpq(constant)}
     for weight, form in terms:
         for key, value in form.items():

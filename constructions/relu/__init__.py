@@ -12,6 +12,7 @@ from constructions.relu import piecewise_linear as _piecewise_linear
 from constructions.relu import polynomial as _polynomial
 from constructions.relu import powers as _powers
 from constructions.relu import simplicial as _simplicial
+from constructions.relu import square_chain as _square_chain
 from constructions.relu._estimates import floor_of, piecewise_linear_weights, simplicial_weights
 from constructions.relu.composition import composition
 from constructions.relu.local_taylor import local_taylor
@@ -21,6 +22,7 @@ from constructions.relu.powers import powers
 from constructions.relu.product import product
 from constructions.relu.simplicial import simplicial
 from constructions.relu.square import square
+from constructions.relu.square_chain import square_chain
 
 
 
@@ -30,6 +32,7 @@ def _at_least(name: str) -> dict[str, Any]:
 
 ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
     (powers, (1,), _powers.DESCRIPTION, _at_least("powers")),
+    (square_chain, (1,), _square_chain.DESCRIPTION, _at_least("square-chain")),
     (polynomial, (1,), _polynomial.DESCRIPTION, _at_least("polynomial")),
     (piecewise_linear, (1,), _piecewise_linear.DESCRIPTION, {"estimate": piecewise_linear_weights}),
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
@@ -47,4 +50,5 @@ __all__ = [
     "product",
     "simplicial",
     "square",
+    "square_chain",
 ]

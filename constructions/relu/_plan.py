@@ -145,14 +145,14 @@ def _common_factor(quantity: Node) -> tuple[Node, Node, Node] | None:
     """(factor, constant, rational affine form) with quantity = factor * form + constant, for irrational factors."""
     if as_affine(quantity) is not None:
         return None
-    terms = quantity.terms if isinstance(quantity, tree.Sum) else (quantity,)
+    terms: tuple[Node, ...] = quantity.terms if isinstance(quantity, tree.Sum) else (quantity,)
     groups: dict[tuple[Node, ...], list[Node]] = {}
     constants: list[Node] = []
     for term in terms:
         if not tree.variables(term):
             constants.append(term)
             continue
-        factors = term.factors if isinstance(term, tree.Product) else (term,)
+        factors: tuple[Node, ...] = term.factors if isinstance(term, tree.Product) else (term,)
         irrational = tuple(f for f in factors if not tree.variables(f) and not isinstance(f, tree.Number))
         rest = [f for f in factors if f not in irrational]
         groups.setdefault(irrational, []).append(tree.multiply(rest))

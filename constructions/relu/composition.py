@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flint import fmpq
@@ -27,11 +27,12 @@ from approx.certification.certify import observed_error
 from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Builder, Form, Network, linear_combination
 from approx.numbers import arb_interval, float_down, float_up, to_float, to_fmpq, working_precision
-from approx.targets import Target
+from approx.targets import Target, tree
 from constructions.relu._plan import Affine, Larger, Plan, Product, Sum, Univariate, plan
 from constructions.relu._univariate import smallest_univariate
 from constructions.relu.product import product_on_box
-from constructions.relu.square import levels_for
+from constructions.relu.square import absolute_unit, levels_for, square_error, square_form
+from constructions.relu.square_chain import square_chain
 
 DESCRIPTION = {
     "name": "composition",
@@ -43,9 +44,13 @@ DESCRIPTION = {
 }
 #: Factors by which all shares are enlarged together before the observed error is consulted.
 _SCALES = (1.0, 1.4, 2.0)
+#: Square chains take seconds each: at most this many functions get one, from this many starts per square.
+_MOST_CHAINS = 3
+_CHAIN_STARTS = 10
 #: Relative weights of one part's share against the others'.
 _TILTS = (0.35, 1.0, 2.5)
 _MARGIN = 0.985
+_SQUARE = tree.power(tree.Variable(0), tree.Number(fmpq(2)))
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,10 @@ class Assembly:
     target: Target
     builder: Builder
     shares: Sequence[float]
+    fixed: Mapping[int, Approximant] = field(default_factory=dict)
     used: int = 0
     items: list[BudgetItem] = field(default_factory=list)
+    functions: dict[int, Target] = field(default_factory=dict)
 
     def share(self) -> float:
         """The share of the next part."""
@@ -109,9 +116,12 @@ class Assembly:
         if lower == upper:
             raise RegularityError("composition: a part is constant on the domain")
         h = Target(part.function, (lower, upper))
-        share = self.share()
-        found = smallest_univariate(h, share)
-        [form] = self.builder.embed(found.network, [inner.form])
+        number, share = self.used, self.share()
+        self.functions[number] = h
+        if part.function == _SQUARE:
+            return self._square(inner, share)
+        found = self.fixed[number] if number in self.fixed else smallest_univariate(h, share)
+        [form] = self.builder.embed(found.network, [self._as_input(inner, found.network)])
         slope = h.lipschitz() if inner.error else 0.0
         carried = slope * inner.error if inner.error else 0.0
         self.items.append(BudgetItem(f"h(s) = {h.text}", found.bound, f"{found.method}; |h'| <= {slope:.4g}"))
@@ -121,6 +131,30 @@ class Assembly:
         low, high = _range_of(h)
         wide = to_fmpq(float_up(to_fmpq(error)))
         return Realised(form, low - wide, high + wide, error)
+
+    def _as_input(self, inner: Realised, network: Network) -> Form:
+        """The quantity as the network's input: as one unit of its own where that saves weights.
+
+        relu(s - lower) = s - lower exactly, because every value of the form is at least `lower`.
+        """
+        terms = len(inner.form.terms)
+        readers = sum(b.count for layer in network.layers for b in layer.blocks if b.source == 0)
+        if readers * terms <= readers + terms + 1:
+            return inner.form
+        return self.builder.relu(inner.form - inner.lower) + inner.lower
+
+    def _square(self, inner: Realised, share: float) -> Realised:
+        """The centred square of a quantity: its constant shift is free, since some bias takes it."""
+        size = max(abs(inner.lower), abs(inner.upper))
+        levels = levels_for(2 * share, size**2)
+        t = inner.form / size if inner.lower >= 0 else absolute_unit(self.builder, inner.form, 1 / size)
+        form = square_form(self.builder, t, levels, centred=True) * size**2
+        own = size**2 * square_error(levels, centred=True)
+        self.items.append(BudgetItem("square", float_up(own), f"{levels} levels, P16 Proposition 2"))
+        error = (float_up(own) + 2 * float_up(size) * inner.error) * (1 + 1e-12)
+        wide = to_fmpq(float_up(to_fmpq(error)))
+        low = fmpq(0) if inner.lower <= 0 <= inner.upper else min(inner.lower**2, inner.upper**2)
+        return Realised(form, low - wide, size**2 + wide, error)
 
     def _product(self, part: Product) -> Realised:
         a, b = self.realise(part.first), self.realise(part.second)
@@ -186,20 +220,65 @@ def composition(target: Target, eps: Any, *, search: bool = True) -> Approximant
     parts = plan(target.tree)
     count = _count(parts)
     if count == 0:
-        return _finish(target, parts, [], None)
+        return _finish(target, parts, [], {}, None)
     base = _proved_shares(target, parts, count, goal)
     if not search:
-        return _finish(target, parts, base, None)
-    best: tuple[int, list[float]] | None = None
+        return _finish(target, parts, base, {}, None)
+    best = _Choice(target, parts, goal, base)
     for tilt in _tilts(count):
         for scale in _SCALES:
-            shares = [s * t * scale for s, t in zip(base, tilt, strict=True)]
-            candidate = _assemble(target, parts, shares)[0]
-            if observed_error(candidate, target, 40_000) > goal * _MARGIN:
+            if not best.offer([s * t * scale for s, t in zip(base, tilt, strict=True)], {}):
                 break
-            if best is None or candidate.size.weights < best[0]:
-                best = candidate.size.weights, shares
-    return _finish(target, parts, _polish(target, parts, best[1] if best else base, goal), goal)
+    _replace_by_chains(best, base)
+    best.polish()
+    return _finish(target, parts, best.shares, best.fixed, goal)
+
+
+class _Choice:
+    """The smallest assembly so far whose observed error allows it."""
+
+    def __init__(self, target: Target, parts: Plan, goal: float, shares: list[float]) -> None:
+        self.target, self.parts, self.goal = target, parts, goal
+        self.shares, self.fixed = shares, dict[int, Approximant]()
+        self.weights = _assemble(target, parts, shares, {})[0].size.weights
+
+    def offer(self, shares: list[float], fixed: dict[int, Approximant]) -> bool:
+        """Take this assembly if it is smaller; whether its observed error allows it."""
+        network = _assemble(self.target, self.parts, shares, fixed)[0]
+        if observed_error(network, self.target, 40_000) > self.goal * _MARGIN:
+            return False
+        if network.size.weights < self.weights:
+            self.shares, self.fixed, self.weights = shares, fixed, network.size.weights
+        return True
+
+    def polish(self) -> None:
+        """Each share in turn enlarged by steps as long as the observed error allows and weights are saved."""
+        for i in range(len(self.shares)):
+            if i not in self.fixed:
+                for factor in (8.0, 4.0, 2.0, 1.5, 1.2):
+                    if self.offer([s * factor if j == i else s for j, s in enumerate(self.shares)], self.fixed):
+                        break
+
+
+def _replace_by_chains(best: _Choice, base: list[float]) -> None:
+    """Try the slower square chains for the functions of one quantity, at their proved share and at twice that."""
+    assembly = Assembly(best.target, Builder(best.target.dimension), base)
+    assembly.realise(best.parts)
+    functions = {k: h for k, h in assembly.functions.items() if h.tree != _SQUARE}
+    if not functions or len(functions) > _MOST_CHAINS:
+        return
+    for scale in (1.0, 1.8) if len(functions) == 1 else (1.0,):
+        fixed = {}
+        for number, h in functions.items():
+            try:
+                found = square_chain(h, base[number] * scale, starts=_CHAIN_STARTS)
+            except (RegularityError, UnreachableError):
+                continue
+            fixed[number] = replace(found, bound=min(found.bound, found.certify().upper))
+        for rest in (1.0, 0.5, 0.25):
+            shares = [s * (1.0 if k in fixed else rest) for k, s in enumerate(base)]
+            if best.offer(shares, fixed):
+                break
 
 
 def _tilts(count: int) -> list[list[float]]:
@@ -219,34 +298,25 @@ def _proved_shares(target: Target, parts: Plan, count: int, goal: float) -> list
     """Equal shares scaled until the propagated bound is at most the goal."""
     share = goal / count
     for _ in range(40):
-        bound = _assemble(target, parts, [share] * count)[1].error
+        bound = _assemble(target, parts, [share] * count, {})[1].error
         if bound <= goal:
             return [share] * count
         share *= min(0.9 * goal / bound, 0.7)
     raise UnreachableError("composition: the propagated bound does not reach eps")
 
 
-def _polish(target: Target, parts: Plan, shares: list[float], goal: float) -> list[float]:
-    """Each share in turn enlarged by steps as long as the observed error allows and weights are saved."""
-    weights = _assemble(target, parts, shares)[0].size.weights
-    for i in range(len(shares)):
-        for factor in (1.9, 1.5, 1.25, 1.1):
-            trial = [s * factor if j == i else s for j, s in enumerate(shares)]
-            network = _assemble(target, parts, trial)[0]
-            if network.size.weights < weights and observed_error(network, target, 40_000) <= goal * _MARGIN:
-                shares, weights = trial, network.size.weights
-                break
-    return shares
-
-
-def _assemble(target: Target, parts: Plan, shares: Sequence[float]) -> tuple[Network, Realised, list[BudgetItem]]:
-    assembly = Assembly(target, Builder(target.dimension), shares)
+def _assemble(
+    target: Target, parts: Plan, shares: Sequence[float], fixed: Mapping[int, Approximant]
+) -> tuple[Network, Realised, list[BudgetItem]]:
+    assembly = Assembly(target, Builder(target.dimension), shares, fixed)
     done = assembly.realise(parts)
     return assembly.builder.build([done.form]), done, assembly.items
 
 
-def _finish(target: Target, parts: Plan, shares: Sequence[float], goal: float | None) -> Approximant:
-    network, done, items = _assemble(target, parts, shares)
+def _finish(
+    target: Target, parts: Plan, shares: Sequence[float], fixed: Mapping[int, Approximant], goal: float | None
+) -> Approximant:
+    network, done, items = _assemble(target, parts, shares, fixed)
     return Approximant(
         network=network,
         target=target,
