@@ -235,3 +235,15 @@ def test_the_slack_holds_for_long_rows() -> None:
     pairs = errors_and_slack(net, rng.normal(size=(20, 1)))
     assert all(error <= to_fmpq(slack) for error, slack in pairs)
     assert max(error for error, _ in pairs) > to_fmpq(max(slack for _, slack in pairs)) / 1000
+
+
+def test_the_slack_is_zero_where_float64_is_exact() -> None:
+    # Powers of two and dyadic points: a sawtooth rounds nowhere, and the bound knows it.
+    layers = [layer("relu", [0.0, -0.5], [dense_block(0, [[1.0], [1.0]])])]
+    layers += [layer("relu", [0.0, -0.5], [dense_block(k, [[2.0, -4.0], [2.0, -4.0]])]) for k in range(1, 20)]
+    saw = Network(1, [*layers, layer("identity", [0.0], [dense_block(20, [[2.0, -4.0]])])])
+    points = np.arange(257) / 256
+    assert rounding_slack(saw, points).max() < 1e-290 and evaluate_exact(saw, points.tolist()) == [
+        to_fmpq(v) for v in saw(points)
+    ]
+    assert running_bound(saw, points[:, None], 0.0, any_order=True).max() > 1e-12
