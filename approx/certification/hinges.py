@@ -58,7 +58,7 @@ class HingeSum:
         wa, wb = dd_mul(*weight, *line.slope), dd_mul(*weight, *line.offset)
         falling = (line.slope[0] < 0) | (line.flat & (line.offset[0] > 0))
         sign = np.where(line.slope[0] < 0, -1.0, 1.0)
-        start = [tuple(_sum(np.where(falling, c, 0.0) for c in p)) for p in (wa, wb)]
+        start = [_total(tuple(np.where(falling, c, 0.0) for c in p)) for p in (wa, wb)]
         rising = ~line.flat
         steps = [tuple(np.where(rising, sign * c, 0.0)[line.order] for c in p) for p in (wa, wb)]
         self.slopes = dd_add(*_scan(steps[0]), start[0][0], start[0][1])
@@ -100,13 +100,10 @@ class HingeSum:
         return _NEAR * np.abs(x) + 2.0**-1000
 
 
-def _sum(parts: object) -> tuple[np.ndarray, np.ndarray]:
-    """The double-double total of (hi, lo) arrays."""
-    hi, lo = parts  # type: ignore[misc]
-    if not len(hi):
-        return np.float64(0), np.float64(0)  # type: ignore[return-value]
-    total = _scan((hi, lo))
-    return total[0][-1], total[1][-1]
+def _total(values: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The double-double total of (hi, lo) arrays, as arrays of length 1."""
+    hi, lo = _scan(values)
+    return hi[-1:], lo[-1:]
 
 
 def _scan(values: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:

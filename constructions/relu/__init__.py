@@ -9,6 +9,7 @@ from typing import Any
 from constructions.relu import composition as _composition
 from constructions.relu import local_taylor as _local_taylor
 from constructions.relu import piecewise_linear as _piecewise_linear
+from constructions.relu import piecewise_polynomial as _piecewise_polynomial
 from constructions.relu import polynomial as _polynomial
 from constructions.relu import powers as _powers
 from constructions.relu import simplicial as _simplicial
@@ -17,6 +18,7 @@ from constructions.relu._estimates import floor_of, piecewise_linear_weights, si
 from constructions.relu.composition import composition
 from constructions.relu.local_taylor import local_taylor
 from constructions.relu.piecewise_linear import piecewise_linear
+from constructions.relu.piecewise_polynomial import piecewise_polynomial
 from constructions.relu.polynomial import polynomial
 from constructions.relu.powers import powers
 from constructions.relu.product import product
@@ -35,6 +37,12 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (square_chain, (1,), _square_chain.DESCRIPTION, _at_least("square-chain")),
     (polynomial, (1,), _polynomial.DESCRIPTION, _at_least("polynomial")),
     (piecewise_linear, (1,), _piecewise_linear.DESCRIPTION, {"estimate": piecewise_linear_weights}),
+    (
+        piecewise_polynomial,
+        (1,),
+        _piecewise_polynomial.DESCRIPTION,
+        {"estimate": _piecewise_polynomial.piecewise_polynomial_weights},
+    ),
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
@@ -45,6 +53,7 @@ __all__ = [
     "composition",
     "local_taylor",
     "piecewise_linear",
+    "piecewise_polynomial",
     "polynomial",
     "powers",
     "product",

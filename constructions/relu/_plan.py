@@ -153,7 +153,7 @@ def _common_factor(quantity: Node) -> tuple[Node, Node, Node] | None:
             constants.append(term)
             continue
         factors: tuple[Node, ...] = term.factors if isinstance(term, tree.Product) else (term,)
-        irrational = tuple(f for f in factors if not tree.variables(f) and not isinstance(f, tree.Number))
+        irrational: tuple[Node, ...] = tuple(f for f in factors if not tree.variables(f) and not isinstance(f, tree.Number))
         rest = [f for f in factors if f not in irrational]
         groups.setdefault(irrational, []).append(tree.multiply(rest))
     if len(groups) != 1:
