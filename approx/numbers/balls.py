@@ -1,5 +1,4 @@
-"""Which ball contains relu, |.|, max, min, clip, sin and asin of a ball? The sound primitives, where Python's or
-flint's are not.
+"""Which ball contains relu, abs, max, min, clip, sin, asin of a ball? Sound where Python and flint are not.
 
 Traps that these functions avoid: the builtin `max`, `min`, `abs`-by-comparison and `if x > 0` are unsound on balls (a
 comparison of balls is true only when it holds for all their points); `arb.asin` is NaN as soon as the ball passes 1;
@@ -131,8 +130,7 @@ def _asin_inside(ball: arb) -> arb:
 
 
 def ball_to_pair(ball: arb) -> tuple[str, str]:
-    """Return the midpoint and radius as two exact strings 'mantissa*2^exponent' (hexadecimal mantissa), or 'nan',
-    'inf', '-inf'.
+    """Return midpoint and radius as exact strings 'mantissa*2^exponent' (hexadecimal), or 'nan', 'inf', '-inf'.
 
     Balls do not pickle; this pair is portable and `ball_from_pair` gives back the identical ball.
 
@@ -173,8 +171,7 @@ def ball_from_pair(pair: tuple[str, str]) -> arb:
 
 
 def _radius_source(mantissa: int, exponent: int) -> tuple[int, int]:
-    """A number just below mantissa*2^exponent that flint rounds up to it (a radius has 30 bits and is always rounded
-    up)."""
+    """A number just below mantissa*2^exponent that flint rounds up to it (radii have 30 bits, rounded up)."""
     if mantissa & (mantissa - 1) == 0 or mantissa.bit_length() > 30:
         return mantissa, exponent
     shift = 30 - mantissa.bit_length()

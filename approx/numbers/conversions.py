@@ -1,5 +1,4 @@
-"""How does a number change type? The only place where int, float, Fraction, gmpy2, flint, mpmath and numpy scalars
-meet.
+"""How does a number change type? The one place where int, float, Fraction, gmpy2, flint, mpmath, numpy meet.
 
 The canonical exact scalar is `flint.fmpq`. A float is taken as the dyadic rational that it is; nothing is ever
 rounded silently.
@@ -133,8 +132,7 @@ def to_mpf(value: Exact, bits: int) -> Any:
 
 
 def to_float(value: Exact) -> float:
-    """Return the nearest float64 (ties to even) of an exact number, +-inf beyond the range; a ball gives its
-    midpoint's.
+    """Return the nearest float64 (ties to even), +-inf beyond the range; of a ball, that of its midpoint.
 
     Not rigorous for inexact balls: use `float_down` and `float_up` there.
 
@@ -222,8 +220,7 @@ def arb_interval(lower: Exact, upper: Exact) -> arb:
 
 
 def exact_ball(centre: float, radius: float, bits: int = 128) -> arb:
-    """Return the ball with the float64 `centre` (exact) and a radius that is >= `radius` and, for powers of two,
-    equal to it.
+    """Return a ball with this exact float64 centre and a radius >= `radius`, equal to it for powers of two.
 
     `arb(centre, radius)` widens the radius by a relative 2^-29 even when it is a power of two; this function does not.
     """

@@ -1,5 +1,4 @@
-"""How are arrays added and multiplied with twice the digits of float64? Error-free transforms and double-word
-arithmetic.
+"""How do arrays compute with twice the digits of float64? Error-free transforms, double-word arithmetic.
 
 A double-double is a pair of float64 arrays (hi, lo) with hi = RN(hi + lo), of value hi + lo. Sums are the error-free
 2Sum (Knuth) and Fast2Sum (Dekker), products are split by Veltkamp-Dekker. The relative errors below, with u = 2^-53,
@@ -73,16 +72,14 @@ def two_prod(a: Array, b: Array) -> Pair:
 
 
 def two_prod_split(a: Array, halves_a: Pair, b: Array, halves_b: Pair) -> Pair:
-    """Return `two_prod(a, b)` from halves that were split before (Horner's rule multiplies by one number many
-    times)."""
+    """Return `two_prod(a, b)` from halves that were split before, as Horner's rule wants it."""
     p = a * b
     (ah, al), (bh, bl) = halves_a, halves_b
     return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
 
 
 def dd_add(a_hi: Array, a_lo: Array, b_hi: Array, b_lo: Array) -> Pair:
-    """Return the double-double sum of two double-doubles, within ADD_ERROR * |a + b| (accurate variant, 20
-    operations)."""
+    """Return the double-double sum, within ADD_ERROR * |a + b| (accurate variant, 20 operations)."""
     sh, sl = two_sum(a_hi, b_hi)
     th, tl = two_sum(a_lo, b_lo)
     vh, vl = fast_two_sum(sh, sl + th)

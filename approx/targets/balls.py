@@ -67,8 +67,7 @@ def rational_power_ball(ball: arb, exponent: fmpq, clamp: bool = False) -> arb:
 
 
 def general_power_ball(base: arb, exponent: arb, constant: bool, clamp: bool = False) -> arb:
-    """Return a ball for base ** exponent = exp(exponent * log(base)); base 0 is admitted for a constant exponent >
-    0."""
+    """Return a ball for base ** exponent, base > 0 (or >= 0 when the exponent is a constant > 0)."""
     if base > 0:
         return (base.log() * exponent).exp()
     if not (constant and exponent > 0):

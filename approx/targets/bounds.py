@@ -26,8 +26,7 @@ _THINNEST = fmpq(1, 1 << 34)
 
 
 def supremum(bound: BoxBound, domain: Domain, rtol: float, most: int = _MOST_BOXES) -> float:
-    """Return a proved upper bound of a supremum over a box, from `bound(box) -> (upper, lower)` of it on smaller
-    boxes.
+    """Return a proved upper bound of a supremum, from `bound(box) -> (upper, lower)` of it on smaller boxes.
 
     The boxes with the largest bound are halved until upper <= (1 + rtol) * lower, the budget ends, or a bound is
     still infinite on a box that is 2^-34 of the domain (then math.inf). Sound whatever the outcome.
@@ -68,8 +67,7 @@ def derivative_bound(target: Target, alpha: tuple[int, ...], domain: Domain, rto
 
 
 def gradient_bound(target: Target, domain: Domain, rtol: float) -> float:
-    """Return a proved upper bound of the Lipschitz constant in the maximum norm: sup of the l1 norm of the
-    gradient."""
+    """Return a proved bound of the Lipschitz constant in the maximum norm: sup of the gradient's l1 norm."""
     with working_precision(_BITS):
         axes = list(range(target.dimension))
         return supremum(lambda box: _slope_bound(target, box, axes), domain, rtol)
@@ -127,8 +125,7 @@ def _sharpened(target: Target, box: Box, axes: Sequence[int], total: arb) -> arb
 
 
 def _series_bound(target: Target, interval: tuple[fmpq, fmpq], order: int) -> tuple[float, float]:
-    """Bounds of sup |f^(order)| on an interval: natural, by the mean value theorem, and by monotonicity at the
-    ends."""
+    """Bounds of sup |f^(order)| on an interval: natural, by the mean value, and at the ends if monotone."""
     low, high = interval
     factorial = math.factorial(order)
     spread = target.series(_ball(low, high), order + 1)

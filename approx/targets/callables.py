@@ -89,8 +89,7 @@ class CallableTarget(Target):
         return None
 
     def ball(self, point: Any) -> arb:
-        """Return a ball that contains f on the box, if the declarations hold; not finite without any continuity
-        bound."""
+        """Return a ball that contains f on the box, if the declarations hold; not finite without continuity."""
         coordinates = [to_arb(value) for value in self._coordinates(point)]
         if not all(value.is_finite() for value in coordinates):
             return arb("nan")
@@ -187,8 +186,7 @@ class CallableTarget(Target):
         return values
 
     def slopes_and_norm(self, point: Any) -> tuple[list[arb], arb]:
-        """Return balls of the slopes and of their l1 norm, from the declared first derivatives or Lipschitz
-        constant."""
+        """Return balls of the slopes and of their l1 norm, from the declarations."""
         slopes = []
         for axis in range(self.dimension):
             unit = tuple(int(i == axis) for i in range(self.dimension))

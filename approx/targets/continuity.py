@@ -1,5 +1,4 @@
-"""How continuous is an expression? Hölder exponents and constants found by rules on the tree, and a modulus of
-continuity."""
+"""How continuous is an expression? Hölder pairs by rules on the tree, and a modulus of continuity."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""How is one cell of a cover made, and where are the cells cut? Taylor coefficients at the centre, remainder over the
-cell."""
+"""How is a cell of a cover made, and where are cells cut? Coefficients at the centre, remainder over the cell."""
 
 from __future__ import annotations
 
@@ -40,8 +39,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a cell lies: ends, centre, a bound of the distance to both ends, and a power of two that is at least
-    it."""
+    """Where a cell lies: ends, centre, a bound of the distance to both ends, and a power of two >= it."""
 
     left: float
     right: float
@@ -132,8 +130,7 @@ class CellMaker:
 
 
 def _upward(right: float, centre: float, left: float) -> float:
-    """A float64 that is at least the distance of the centre to both ends (exactly so when the subtraction is
-    exact)."""
+    """A float64 >= the distance of the centre to both ends, equal to it when the subtraction is exact."""
     halfwidth = max(right - centre, centre - left)
     if centre + halfwidth == right and centre - halfwidth == left:
         exact = (right - centre) == halfwidth and (centre - left) == halfwidth
@@ -149,8 +146,7 @@ def _exact_difference(a: float, b: float) -> bool:
 
 
 def _ball(left: float, right: float, anchor_right: bool) -> arb:
-    """A ball that contains [left, right] and ends exactly at the anchored end; it may exceed the other by a part in
-    2^28."""
+    """A ball that contains [left, right], exact at the anchored end and within 2^-28 relative at the other."""
     width = 0.5 * right - 0.5 * left
     fraction, exponent = math.frexp(width * (1 + 2.0**-50))
     radius = math.ldexp(math.ceil(fraction * 2.0**29), exponent - 29)

@@ -1,5 +1,4 @@
-"""Is an expression defined on the whole domain? Signs of its parts, proved by structure, monotonicity and
-subdivision."""
+"""Is an expression defined on the whole domain? Signs of parts by structure, monotonicity, subdivision."""
 
 from __future__ import annotations
 
@@ -181,8 +180,7 @@ def _settle(program: Program, box: Box, strict: bool) -> Box | None:
 
 
 def sign_at(program: Program, point: Sequence[fmpq]) -> int | None:
-    """Return the sign of the value at an exact point: by balls, else exactly where it is rational; None if
-    undecided."""
+    """Return the sign of the value at an exact point, by balls or exactly; None if undecided."""
     value = ball_value(program, [arb(coordinate) for coordinate in point], True)
     if value > 0 or value < 0:
         return 1 if value > 0 else -1

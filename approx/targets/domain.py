@@ -45,8 +45,7 @@ class Domain:
         return np.array([[to_float(low), to_float(high)] for low, high in self])
 
     def floats_inside(self) -> np.ndarray:
-        """Return float64 ends rounded into the box, shape (d, 2): every float point between them lies in the
-        domain."""
+        """Return float64 ends rounded into the box, shape (d, 2): float points between them lie in the domain."""
         return np.array([[float_up(low), float_down(high)] for low, high in self])
 
     def contains(self, point: Any) -> bool:

@@ -1,5 +1,4 @@
-"""In which Bernstein ellipse is a 1-D target analytic, and how large is it there? Complex balls over the whole
-ellipse.
+"""In which Bernstein ellipse is a 1-D target analytic, and how large is it there? Complex balls tell.
 
 The ellipse of parameter rho around [a, b] is the image of |w| <= rho under z = c + h (w + 1/w)/2; with w = exp(s + i
 t) it is c + h cosh(s + i t), 0 <= s <= log(rho). Boxes in (s, t) whose images are evaluated finitely prove

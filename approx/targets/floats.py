@@ -1,5 +1,4 @@
-"""What is the value of an expression on a float64 array? Fast and vectorised, with the rounding of numpy: not
-rigorous."""
+"""What is the value of an expression on a float64 array? Vectorised, with numpy's rounding: not rigorous."""
 
 from __future__ import annotations
 

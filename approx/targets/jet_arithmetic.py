@@ -91,8 +91,7 @@ class FloatJets(Arithmetic):
 
 
 class BallJets(Arithmetic):
-    """Jets at one box of balls: a form of degree k is a list of balls. Sound: each encloses D^a f(xi)/a! on the
-    box."""
+    """Jets at one box of balls: a form of degree k is a list of balls that enclose D^a f(xi)/a! on the box."""
 
     def __init__(self, point: Sequence[arb], clamp: bool = False) -> None:
         self.point = list(point)

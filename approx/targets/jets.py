@@ -1,5 +1,4 @@
-"""Which Taylor coefficients has an expression of several variables? One set of recurrences, for float arrays and for
-balls.
+"""Which Taylor coefficients has an expression of several variables? One set of recurrences, floats and balls.
 
 A jet is the list of the homogeneous forms of degree 0, 1, ..., n of u(x + t). With the Euler operator E = sum t_i
 d/dt_i, which multiplies the form of degree k by k, every classical one-variable recurrence holds with forms in place
@@ -71,8 +70,7 @@ class Arithmetic(ABC):
 
 
 def run_jets(program: Program, arithmetic: Arithmetic, order: int) -> Jet:
-    """Return the jet of the expression to the given order. Cost: O(order * number of coefficient pairs) per
-    operation."""
+    """Return the jet of the expression. Cost: O(number of pairs of coefficients) per operation."""
     jets: list[Jet] = []
     for step in program.instructions:
         jets.append(_step(step, [jets[i] for i in step.arguments], arithmetic, order))

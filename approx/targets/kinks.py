@@ -1,5 +1,4 @@
-"""Where is a 1-D expression not smooth? Balls around the zeros of the arguments of abs, relu, max, min, sqrt and
-powers."""
+"""Where is a 1-D expression not smooth? Balls around the zeros of the arguments of abs, max, sqrt, ..."""
 
 from __future__ import annotations
 

@@ -34,8 +34,7 @@ def places(dimension: int, degree: int) -> dict[tuple[int, ...], int]:
 
 @lru_cache(maxsize=2048)
 def product_places(dimension: int, first: int, second: int) -> tuple[tuple[int, ...], ...]:
-    """Return table[a][b]: the position of the product of monomial a of degree `first` and monomial b of degree
-    `second`.
+    """Return table[a][b]: the position of (monomial a of degree `first`) * (monomial b of degree `second`).
 
     >>> product_places(2, 1, 1)
     ((0, 1), (1, 2))

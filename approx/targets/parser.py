@@ -86,8 +86,7 @@ def _unexpected(token: Token) -> str:
 
 
 class _Reader:
-    """One pass over the tokens; every method returns the node it read. Four Python frames for each level of
-    nesting."""
+    """One pass over the tokens; every method returns the node it read. Four Python frames for each nesting."""
 
     def __init__(self, text: str, tokens: list[Token], limit: int) -> None:
         self.text, self.tokens, self.place, self.limit = text, tokens, 0, limit

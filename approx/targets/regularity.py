@@ -1,5 +1,4 @@
-"""What does a user declare about a callable that nobody can look into? Lipschitz and Hölder constants, derivative
-bounds."""
+"""What does a user declare about a callable? Lipschitz and Hölder constants, derivative bounds, accuracy."""
 
 from __future__ import annotations
 

@@ -39,8 +39,7 @@ def _with_value(series: arb_series, value: arb) -> arb_series:
 
 
 class SeriesProgram:
-    """A 1-D program prepared for power series: `run(point, order)` gives balls of f^(k)(xi)/k! for all xi in the
-    point.
+    """A 1-D program prepared for power series: balls of f^(k)(xi)/k! for all xi in a ball.
 
     Constants are kept as series for each (precision, order). At kinks, poles and branch points inside the ball the
     coefficients from 1 on are NaN, and the value too where the function may be undefined.
@@ -111,13 +110,9 @@ def _sub(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_s
 
 def _mul(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_series:
     product = first * second
-    if product.length() == 0 and not (_finite(first) and _finite(second)):
+    if product.length() == 0 and not (first[0].is_finite() and second[0].is_finite()):
         return _broken(NAN)
     return product
-
-
-def _finite(series: arb_series) -> bool:
-    return all(value.is_finite() for value in series.coeffs())
 
 
 def _div(first: arb_series, second: arb_series, data: Any, clamp: bool) -> arb_series:

@@ -1,5 +1,4 @@
-"""How does a sympy expression become a tree? Node by node, without evaluating any text; sympy is imported here
-only."""
+"""How does a sympy expression become a tree? Node by node, without evaluating any text."""
 
 from __future__ import annotations
 

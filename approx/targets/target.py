@@ -1,5 +1,4 @@
-"""What is to be approximated? A function on a box, given by an expression, with every question a construction asks of
-it."""
+"""What is to be approximated? A function on a box, with every question that a construction asks of it."""
 
 from __future__ import annotations
 
@@ -148,8 +147,7 @@ class Target:
         return True
 
     def check_defined(self) -> None:
-        """Return None when f is proved to be defined on the whole domain; raise DomainError naming the place
-        otherwise.
+        """Return None when f is proved to be defined on the whole domain; else raise DomainError with the place.
 
         Poles, logarithms of numbers <= 0, roots of negative numbers and arcsin beyond [-1, 1] are excluded by the
         signs of the parts, by monotonicity and by subdivision. Cost: microseconds to milliseconds.
@@ -226,7 +224,8 @@ class Target:
         region = self.domain if box is None else make_domain(box, self.dimension)
         key = (orders, str(region), rtol)
         if key not in self._bounds:
-            self._bounds[key] = derivative_bound(self, orders, region, rtol)
+            inside = self.domain.contains(region.lower) and self.domain.contains(region.upper)
+            self._bounds[key] = derivative_bound(self if inside else self.on(region), orders, region, rtol)
         return self._bounds[key]
 
     def lipschitz(self, rtol: float = 0.05) -> float:
@@ -257,8 +256,7 @@ class Target:
         return hoelder_of(self)
 
     def modulus(self, h: float) -> float:
-        """Return a proved bound of the modulus of continuity: |f(x) - f(y)| <= modulus(h) whenever |x - y|_inf <=
-        h."""
+        """Return a proved modulus of continuity: |f(x) - f(y)| <= modulus(h) whenever |x - y|_inf <= h."""
         if not (math.isfinite(h) and h >= 0):
             raise InputError("h", h, "a finite number >= 0")
         return modulus_of(self, float(h))
@@ -301,8 +299,7 @@ class Target:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Target:
-        """Return the target described by `to_dict`; raises InputError, ExpressionError or DomainError on anything
-        else."""
+        """Return the target described by `to_dict`; raises a typed error on anything else."""
         from approx.targets.callables import refuse_stored_callable
 
         refuse_stored_callable(data)
@@ -322,7 +319,7 @@ class Target:
         return f"Target({self.text!r}, domain={self.domain})"
 
     def _repr_html_(self) -> str:
-        return rf"\(f(x) = {self.latex()}\) on {self.domain}"
+        return f"$f = {self.latex()}$ on {self.domain}"
 
     def part(self, position: int) -> Target:
         """Return the sub-expression at a position of the program, as a target on the same domain."""

@@ -39,7 +39,7 @@ def tokenize(text: str, growth: int = 1) -> list[Token]:
     two limits. Cost linear in the length.
 
     >>> [token.text for token in tokenize("2*x^.5")]
-    ['2', '*', 'x', '^', '.5', '']
+    ['2', '*', 'x', '**', '.5', '']
     """
     if len(text) > growth * MAXIMUM_LENGTH:
         raise ExpressionError(f"{len(text)} characters; at most {growth * MAXIMUM_LENGTH} are accepted")

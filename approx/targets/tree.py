@@ -76,8 +76,7 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class GeneralPower:
-    """base ** exponent = exp(exponent * log(base)) with base > 0; base = 0 gives 0 if the exponent is a constant >
-    0."""
+    """exp(exponent * log(base)) with base > 0; base = 0 gives 0 if the exponent is a constant > 0."""
 
     base: Node
     exponent: Node
@@ -313,8 +312,7 @@ def rebuild(node: Node, parts: tuple[Node, ...]) -> Node:
 
 
 def substitute(node: Node, replacements: dict[int, Node]) -> Node:
-    """Return the expression with the variables of these indices replaced (others stay); shared parts are visited
-    once."""
+    """Return the expression with the variables of these indices replaced; shared parts are visited once."""
     done: dict[int, Node] = {}
 
     def visit(part: Node) -> Node:

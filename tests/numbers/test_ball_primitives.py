@@ -1,5 +1,4 @@
-"""Are the ball primitives sound where Python's builtins and flint are not? Each known trap is planted and must be
-caught."""
+"""Are the ball primitives sound where Python's builtins and flint are not? Each known trap is planted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The targets that every property is tested on: text, domain, and the same function in mpmath. A new function is one
-row."""
+"""The targets that every property is tested on: text, domain, the same in mpmath. A new function is one row."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Are poles, logarithms of negatives and the like found in the domain, with their place, and nothing refused in
-vain?"""
+"""Are poles, logarithms of negatives and the like found with their place, and nothing refused in vain?"""
 
 from __future__ import annotations
 

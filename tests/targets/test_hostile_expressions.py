@@ -1,5 +1,4 @@
-"""Are hostile expressions refused, or handled, within a second? Each case has a limit, and none may recurse too
-deep."""
+"""Are hostile expressions refused within a second, and long ones handled, without deep recursion?"""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Are Taylor coefficients right, in floats and in balls, in one to four variables, and are the balls valid on whole
-boxes?"""
+"""Are Taylor coefficients right, in floats and balls, in one to four variables, and valid on whole boxes?"""
 
 from __future__ import annotations
 

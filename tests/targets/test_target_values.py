@@ -1,5 +1,4 @@
-"""Do floats, rationals, balls and mpmath agree on every function, and do the ball invariants of Arb's own tests
-hold?"""
+"""Do floats, rationals, balls and mpmath agree on every function, and do Arb's own ball invariants hold?"""
 
 from __future__ import annotations
 
