@@ -187,7 +187,8 @@ def _compiled(function: Any, signature: Any) -> Any:
 _F, _I, _I32, _U8 = types.float64[::1], types.int64[::1], types.int32[::1], types.uint8[::1]
 _FF, _II = types.float64[:, ::1], types.int64[:, ::1]
 _N = types.int64
-_RUN = types.void(_FF, _FF, _I, _I32, _F, _F, _I, _I, _I, _F)
+_POINTS = types.Array(types.float64, 2, "C", readonly=True)  # the user's array may be read-only
+_RUN = types.void(_POINTS, _FF, _I, _I32, _F, _F, _I, _I, _I, _F)
 
 run_blocks = _compiled(_blocks, _RUN)
 run_single = _compiled(_single, _RUN)

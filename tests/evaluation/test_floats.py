@@ -214,3 +214,35 @@ def test_long_rows_are_summed_in_order(units: int, n: int) -> None:
     assert same_bits(layered.run_layered(net, points), expected)
     if fused.kernel() is not None:
         assert same_bits(fused.run_fused(net, points), expected)
+
+
+def test_points_in_any_kind_of_array() -> None:
+    net = random_network(np.random.default_rng(2), inputs=2, width=9)
+    x = np.random.default_rng(3).normal(size=(150, 2))
+    expected = evaluate(net, x, "numpy")
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    wide = np.zeros((300, 4))
+    wide[::2, ::2] = x
+    for backend in ("numpy", "fused") if fused.kernel() is not None else ("numpy",):
+        for points in (frozen, np.asfortranarray(x), wide[::2, ::2], x.tolist(), x.astype(object), x.astype(">f8")):
+            assert np.array_equal(evaluate(net, points, backend), expected)
+            if isinstance(points, np.ndarray):
+                assert np.array_equal(evaluate(net, points[:1], backend), expected[:1])
+    assert np.array_equal(frozen, x)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    from numba import njit, types
+
+    from approx.evaluation import fused_kernel
+
+    def no_cache(*signature: Any, cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(*signature, **options)
+
+    monkeypatch.setattr(fused_kernel, "njit", no_cache)
+    twice = fused_kernel._compiled(lambda t: t + t, types.int64(types.int64))
+    assert twice(21) == 42
