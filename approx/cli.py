@@ -282,7 +282,8 @@ def check(paper: str | None, full: bool) -> int:
     """
     import proofs_checks
 
-    results = list(proofs_checks.run(paper=paper, full=full))
+    with _progress("checking"):
+        results = proofs_checks.run(paper=paper, full=full)
     click.echo(proofs_checks.report(results))
     return PROVED if results and all(result.ok for result in results) else REFUTED
 

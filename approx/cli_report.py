@@ -13,7 +13,7 @@ from approx.approximant import Approximant
 from approx.certification import Certificate
 from approx.networks import Network
 from approx.numbers import decimal_text, to_float
-from approx.plots.labels import interval, rounded_down, rounded_up
+from approx.plots.labels import interval, plural, rounded_down, rounded_up
 from approx.targets import Target
 
 _LABEL = 11
@@ -58,8 +58,8 @@ class Result:
         """The facts for people, one per line, bounds rounded so that they stay true."""
         size, found, certificate = self.network.size, self.approximant, self.certificate
         rows = [
-            ("network", f"{size.weights:,} weights, {size.units:,} units, {plural(size.hidden_layers, 'hidden layer')}, "
-                        f"width {size.width:,}, {size.bits:,} bits"),
+            ("network", f"{plural(size.weights, 'weight')}, {plural(size.units, 'unit')}, "
+                        f"{plural(size.hidden_layers, 'hidden layer')}, width {size.width:,}, {size.bits:,} bits"),
         ]  # fmt: skip
         if found is not None:
             proved = f"sup error <= {rounded_up(found.bound)}" if math.isfinite(found.bound) else "nothing a priori"
@@ -100,11 +100,6 @@ def exact_text(value: fmpq) -> str:
     """An exact rational as 'p/q' in decimal digits."""
     top, bottom = decimal_text(value.p), decimal_text(value.q)
     return top if bottom == "1" else f"{top}/{bottom}"
-
-
-def plural(count: int, noun: str) -> str:
-    """'1 hidden layer', '2 hidden layers'."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def finite(value: Any) -> Any:

@@ -458,6 +458,12 @@ def test_process_exit_codes(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["net.approx"]
 
 
+def test_process_that_builds_says_nothing_on_stderr(tmp_path: Path) -> None:
+    done = process("build", "x**2", "--eps", "1e-2", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["upper"] <= 1e-2
+
+
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     """A certification that would take minutes, interrupted after a moment: the enclosure so far, and exit code 130."""
     b = Builder(2)

@@ -10,7 +10,7 @@ from approx.errors import InputError
 from approx.networks.container import write_atomically
 from approx.numbers import to_float
 from approx.plots import style
-from approx.plots.labels import formula, interval, rounded_up, typeset
+from approx.plots.labels import formula, interval, plural, rounded_up, typeset
 from approx.plots.one_variable import plot_breakpoints, plot_error, plot_network, plot_target
 from approx.plots.sampling import breakpoints
 from approx.plots.several_variables import plot_maps, slice_text
@@ -77,9 +77,9 @@ def title(approximant: Approximant) -> str:
     else:
         statement = f"proved error ≤ {typeset(rounded_up(approximant.bound, 3))}"
     first = f"{formula(target)}  on {interval(target)}"
+    counts = f"{plural(size.weights, 'weight')}, {plural(size.hidden_layers, 'hidden layer')}"
     cut = slice_text(approximant)
-    layers = f"{size.hidden_layers:,} hidden layer" + ("s" if size.hidden_layers != 1 else "")
-    return f"{first}{',  ' + cut if cut else ''}\n{approximant.method}: {size.weights:,} weights, {layers}, {statement}"
+    return f"{first}{',  ' + cut if cut else ''}\n{approximant.method}: {counts}, {statement}"
 
 
 def _new_figure(path: str | Path | None, size: tuple[float, float]) -> Any:

@@ -93,6 +93,11 @@ def interval(target: Target) -> str:
     return " × ".join(sides)
 
 
+def plural(count: int, noun: str) -> str:
+    """Return the count with its noun, e.g. '1 hidden layer', '2,000 weights'."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def _end(value: object) -> str:
     text = str(value)
     if len(text) <= 9:

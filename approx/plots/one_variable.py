@@ -10,7 +10,7 @@ import numpy as np
 from approx.errors import UnsupportedError
 from approx.numbers import to_float
 from approx.plots import style
-from approx.plots.labels import rounded_up, typeset
+from approx.plots.labels import plural, rounded_up, typeset
 from approx.plots.sampling import ErrorSample, breakpoints, envelope, sample_error
 
 if TYPE_CHECKING:
@@ -74,14 +74,16 @@ def plot_breakpoints(network: Network, domain: tuple[float, float], ax: Any = No
         return ax
     across = ax.get_xaxis_transform()
     if len(kinks) <= _MOST_MARKS:
-        ax.vlines(kinks, 0, height, transform=across, color=style.QUIET, linewidth=0.7, label=_count(kinks))
+        ax.vlines(
+            kinks, 0, height, transform=across, color=style.QUIET, linewidth=0.7, label=plural(len(kinks), "breakpoint")
+        )
     else:
         counts, edges = np.histogram(kinks, bins=_DENSITY_BINS, range=(lower, upper))
         strip = np.sqrt(counts)[np.newaxis, :]
         ax.pcolormesh(
             edges, [0, height], strip, transform=across, cmap="Greys", vmin=0, vmax=1.5 * strip.max(), rasterized=True
         )
-        ax.fill_between([], [], color=style.QUIET, label=_count(kinks) + " (darker: denser)")
+        ax.fill_between([], [], color=style.QUIET, label=plural(len(kinks), "breakpoint") + " (darker: denser)")
         ax.set_xlim(lower, upper)
     return ax
 
@@ -132,10 +134,6 @@ def _sides(target: Target) -> tuple[float, float]:
         raise UnsupportedError(f"this picture is for one variable, the target has {target.dimension}")
     [[lower, upper]] = target.domain.floats_inside().tolist()
     return lower, upper
-
-
-def _count(kinks: np.ndarray) -> str:
-    return f"{len(kinks):,} breakpoint" + ("s" if len(kinks) > 1 else "")
 
 
 def _draw_sample(ax: Any, sample: ErrorSample, pieces: int) -> None:
