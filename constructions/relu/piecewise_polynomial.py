@@ -52,16 +52,38 @@ def piecewise_polynomial(target: Target, eps: Any, *, maximum_knots: int = MAXIM
     cover = TaylorCover(target, tolerance=goal * 2e-3)
     shape = _Shape(cover)
     best: Approximant | None = None
-    for share in (0.7, 0.8, 0.87, 0.93):
-        found = _search(cover, shape, goal * share, maximum_knots)
+    plan = [(0.8, False)]  # (share of eps for the fit, whether the last pair is halved)
+    for number in range(16):
+        if number >= len(plan):
+            break
+        found = _search(cover, shape, goal * plan[number][0], maximum_knots, plan[number][1])
         if found is None:
             continue
         candidate = _network(target, found[0], found[1], goal)
         if candidate is not None and (best is None or candidate.network.size.weights < best.network.size.weights):
             best = candidate
+        if number == 0:
+            others = _other_shares(found[0], goal)
+            if len(found[0].zigzag) > 400:  # single knots do not matter then
+                plan += [(s, False) for s in others[:2]]
+            else:
+                plan += [(0.8, True), *((s, half) for s in others for half in (False, True))]
     if best is None:
         raise UnreachableError(f"piecewise-polynomial: eps = {goal:g} was not reached with {maximum_knots:,} knots")
     return best
+
+
+def _other_shares(bent: Bent, goal: float) -> list[float]:
+    # What remains for the fit when the squares have other numbers of levels than a first network suggests.
+    peaks = [float(bent.zigzag[np.append(bent.sign, bent.sign[-1]) == s].max(initial=0.0)) for s in (1, -1)]
+    squares = [p**2 / 2 / goal for p in peaks if p > 0]
+    found = []
+    for ratio in np.geomspace(0.02, 0.5, 6):
+        levels = [max(0, math.ceil(math.log(max(q / (ratio / len(squares)), 1e-9), 4) - 1)) for q in squares]
+        used = sum(q * 4.0 ** -(m + 1) for q, m in zip(squares, levels, strict=True))
+        if used < 0.6:
+            found.append(round(1 - 1.04 * used, 3))
+    return list(dict.fromkeys(found))
 
 
 def piecewise_polynomial_weights(target: Target, eps: float, points: int = 2001) -> int:
@@ -102,14 +124,18 @@ class _Shape:
         mean = float((size * np.diff(points)).sum() / (points[-1] - points[0]))
         self.points, self.density = points, size + 0.02 * mean + 1e-300
 
-    def knots(self, pairs: float) -> tuple[np.ndarray, np.ndarray]:
-        """(even knots of all stretches, sign of every pair between them) with about the given number of pairs."""
+    def knots(self, pairs: float, half: bool) -> tuple[np.ndarray, np.ndarray]:
+        """(even knots of all stretches, sign of every pair between them) with about the given number of pairs.
+
+        With half=True the last pair has only its first piece: the zig-zag may end at a peak.
+        """
         cumulative = np.concatenate(([0.0], np.cumsum(self.density * np.diff(self.points))))
         ends, signs = [], []
         for part in self.stretches:
             a, b = np.interp([part.start, part.stop], self.points, cumulative)
             n = max(1, round(pairs * (b - a) / cumulative[-1]))
-            ends.append(np.interp(np.linspace(a, b, n + 1), cumulative, self.points)[:-1])
+            steps = np.arange(n) / (n - 0.5 if half and part is self.stretches[-1] else n)
+            ends.append(np.interp(a + (b - a) * steps, cumulative, self.points))
             ends[-1][0] = part.start
             signs.append(np.full(n, part.sign))
         return np.concatenate([*ends, [self.points[-1]]]), np.concatenate(signs)
@@ -150,9 +176,30 @@ def _stretches(points: np.ndarray, middle: np.ndarray, bend: np.ndarray, kinks: 
     return found
 
 
-def _fit(cover: TaylorCover, even: np.ndarray, signs: np.ndarray) -> Bent:
+def _fit(cover: TaylorCover, even: np.ndarray, signs: np.ndarray, half: bool) -> Bent:
     """The piecewise quadratic on pairs: middles where both pieces bend equally, node values that balance the errors."""
     f = cover.target
+    knots, zigzag = _pairs(f, even, signs)
+    sign = np.repeat(signs, 2)
+    if half:  # the last pair gives way to one piece that ends at its peak
+        knots, zigzag, sign = np.append(knots[:-2], even[-1]), zigzag[:-1], sign[:-1]
+        a, b = knots[-2:]
+        fa, fm, fb = (float(f(v)) for v in (a, (a + b) / 2, b))
+        zigzag[-1] = 2 * math.sqrt(max(0.0, sign[-1] * ((fa + fb) / 2 - fm)))
+    values = np.asarray(f(knots)).copy()
+    values -= np.append(sign, sign[-1]) * zigzag**2
+    bent = Bent(hinge_function(knots, values), zigzag, sign)
+    for _ in range(3):
+        top, bottom = deviations(cover, bent)
+        centre = -(top + bottom) / 2
+        shift = np.concatenate(([centre[0]], (centre[1:] + centre[:-1]) / 2, [centre[-1]]))
+        values = values + shift
+        bent = Bent(hinge_function(knots, values), zigzag, sign)
+    return bent
+
+
+def _pairs(f: Target, even: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(knots, zig-zag): the middle of every pair is where both of its pieces need the same parabola."""
     low, high = even[:-1].copy(), even[1:].copy()
     ends = np.asarray(f(even))
     left, right = ends[:-1], ends[1:]
@@ -164,30 +211,22 @@ def _fit(cover: TaylorCover, even: np.ndarray, signs: np.ndarray) -> Bent:
         second = (value + right) / 2 - np.asarray(f((middle + high) / 2))
         grow = signs * first < signs * second
         a, b = np.where(grow, middle, a), np.where(grow, b, middle)
-    peak = 2 * np.sqrt(np.maximum(0.0, signs * (first + second) / 2))
     knots = np.empty(2 * len(signs) + 1)
     knots[0::2], knots[1::2] = even, middle
     zigzag = np.zeros(len(knots))
-    zigzag[1::2] = peak
-    sign = np.repeat(signs, 2)
-    values = np.asarray(f(knots))
-    values[1::2] -= signs * peak**2
-    bent = Bent(hinge_function(knots, values), zigzag, sign)
-    for _ in range(3):
-        top, bottom = deviations(cover, bent)
-        centre = -(top + bottom) / 2
-        shift = np.concatenate(([centre[0]], (centre[1:] + centre[:-1]) / 2, [centre[-1]]))
-        values = values + shift
-        bent = Bent(hinge_function(knots, values), zigzag, sign)
-    return bent
+    zigzag[1::2] = 2 * np.sqrt(np.maximum(0.0, signs * (first + second) / 2))
+    return knots, zigzag
 
 
-def _search(cover: TaylorCover, shape: _Shape, goal: float, maximum: int) -> tuple[Bent, float] | None:
-    pairs = max(len(shape.stretches), 1.0)
+def _search(
+    cover: TaylorCover, shape: _Shape, goal: float, maximum: int, half: bool
+) -> tuple[Bent, float] | None:
+    size = float((shape.density * np.diff(shape.points)).sum())
+    pairs = float(max(len(shape.stretches), 1, math.floor(0.85 * size / (10 * goal ** (1 / 3)))))
     fallback: tuple[Bent, float] | None = None
     lower = 0.0
     for _ in range(40):
-        found = _attempt(cover, shape, pairs)
+        found = _attempt(cover, shape, pairs, half)
         if found[1] <= goal:
             fallback = found
             break
@@ -196,9 +235,10 @@ def _search(cover: TaylorCover, shape: _Shape, goal: float, maximum: int) -> tup
         pairs = max(pairs + 1, math.ceil(pairs * min(3.0, growth * 1.01)))
         if 2 * pairs > maximum:
             return None
+    lower = max(lower, math.floor(pairs * 0.8)) if pairs > 8 else lower
     while fallback is not None and pairs - lower > max(1, pairs // 200):
         middle = (pairs + lower) // 2
-        found = _attempt(cover, shape, middle)
+        found = _attempt(cover, shape, middle, half)
         if found[1] <= goal:
             pairs, fallback = middle, found
         else:
@@ -206,19 +246,22 @@ def _search(cover: TaylorCover, shape: _Shape, goal: float, maximum: int) -> tup
     return fallback
 
 
-def _attempt(cover: TaylorCover, shape: _Shape, pairs: float) -> tuple[Bent, float]:
+def _attempt(cover: TaylorCover, shape: _Shape, pairs: float, half: bool) -> tuple[Bent, float]:
     original, best = shape.density.copy(), None
     for _ in range(10 if pairs <= 2000 else 5):
-        even, signs = shape.knots(pairs)
+        even, signs = shape.knots(pairs, half)
         if np.any(np.diff(even) <= 0):
             break
-        bent = _fit(cover, even, signs)
+        bent = _fit(cover, even, signs, half)
         error, pieces = bent_error(cover, bent, 12 if pairs <= 2000 else 3)
         if best is None or error < best[1]:
             best = bent, error
         if not math.isfinite(error):
             break
-        shape.reweigh(even, np.maximum(pieces[0::2], pieces[1::2]))
+        worst = np.maximum.reduceat(pieces, np.arange(0, len(pieces), 2))
+        if error <= 1.005 * float(np.median(worst)):
+            break
+        shape.reweigh(even, worst)
     shape.density = original
     if best is None:
         raise UnreachableError("piecewise-polynomial: the knots cannot be told apart in float64")
@@ -229,7 +272,7 @@ def _attempt(cover: TaylorCover, shape: _Shape, pairs: float) -> tuple[Bent, flo
 
 
 def _network(target: Target, bent: Bent, fit: float, goal: float) -> Approximant | None:
-    zigzags = [(s, _zigzag(bent, s)) for s in (1, -1) if np.any(bent.zigzag[1::2][bent.sign[0::2] == s] > 0)]
+    zigzags = [(s, z) for s in (1, -1) if (z := _zigzag(bent, s)).values.max() > 0]
     rest, levels = goal - fit, []
     extra, products = 0.0, 0.0
     radii = []
@@ -265,7 +308,8 @@ def _network(target: Target, bent: Bent, fit: float, goal: float) -> Approximant
 
 
 def _zigzag(bent: Bent, sign: int) -> HingeFunction:
-    active = np.concatenate(([False], np.repeat(bent.sign[0::2] == sign, 2)))
+    active = np.zeros(len(bent.zigzag), dtype=bool)
+    active[1::2] = bent.sign[0::2] == sign  # the zig-zag is 0 at all even knots
     return hinge_function(bent.base.knots, np.where(active, bent.zigzag, 0.0))
 
 

@@ -32,7 +32,7 @@ def test_bounds_hold_or_a_typed_error_is_raised(text, domain):
     scale = max(float(np.abs(f(points)).max()), 1e-3)
     built = 0
     for builder in BUILDERS:
-        for eps in (0.5 * scale, 4e-3 * scale):
+        for eps in (0.5 * scale, 2e-2 * scale):
             try:
                 found = builder(f, eps)
             except ApproxError:
