@@ -35,15 +35,15 @@ _MOST_TIGHTENINGS = 4
 _LEAST_RTOL = 1e-10
 
 
-def _domain_option(command: Any) -> Any:
+def _domain_option(default: str) -> Any:
     return click.option(
         "--domain",
         "domain",
         nargs=2,
         multiple=True,
         metavar="LO HI",
-        help="Interval of a variable, once for each variable in order; ends such as -1, 1/3, pi/4.  [default: 0 1]",
-    )(command)
+        help=f"Interval of a variable, once for each variable in order; ends such as -1, 1/3, pi/4.  [default: {default}]",
+    )
 
 
 def _certification_options(command: Any) -> Any:
@@ -74,7 +74,7 @@ def main() -> None:
 
 @main.command(cls=LeadingMinus, short_help="Build the smallest network certified to E.")
 @click.argument("expression", metavar="EXPR")
-@_domain_option
+@_domain_option("0 1")
 @click.option(
     "--eps", type=Constant(), required=True, metavar="E", help="Uniform error to reach, such as 1e-6 or 1/1000."
 )
@@ -159,7 +159,7 @@ def build(
 @main.command(cls=LeadingMinus, short_help="Certify the error of a network against a formula.")
 @click.argument("file", type=click.Path(), metavar="FILE")
 @click.argument("expression", metavar="EXPR")
-@_domain_option
+@_domain_option("that of an .approx file, else 0 1")
 @click.option("--eps", type=Constant(), metavar="E", help="Decide sup error <= E; without it, enclose the error.")
 @_certification_options
 @_json_option
