@@ -103,7 +103,7 @@ def block(source: int, indptr: Any, indices: Any, values: Any, ids: Any = None) 
     ptr = np.array(indptr, dtype=np.int64)
     cols = _columns(indices)
     data = Values(_finite(values), None if ids is None else np.array(ids, dtype=np.int32))
-    if ptr.ndim != 1 or len(ptr) == 0 or ptr[0] != 0 or ptr[-1] != len(cols) or np.any(np.diff(ptr) < 0):
+    if ptr.ndim != 1 or len(ptr) == 0 or ptr[0] != 0 or ptr[-1] != len(cols) or (ptr[1:] < ptr[:-1]).any():
         raise InputError("indptr", ptr[:8].tolist(), "a non-decreasing CSR pointer from 0 to the number of entries")
     if len(data) != len(cols) or (data.ids is not None and len(data.ids) != len(cols)):
         raise InputError("values", len(data), f"as many entries as indices ({len(cols)})")
@@ -126,7 +126,7 @@ def _refuse_duplicates(ptr: np.ndarray, cols: np.ndarray) -> None:
     # A connection that is stored twice would be counted twice. Rows with rising columns are seen at once.
     if len(cols) < 2:
         return
-    rising = np.diff(cols) > 0
+    rising = cols[1:] > cols[:-1]
     starts = ptr[(ptr > 0) & (ptr < len(cols))]
     rising[starts - 1] = True
     if rising.all():
