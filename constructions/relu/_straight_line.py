@@ -284,7 +284,7 @@ def _centre(interval: tuple[float, float]) -> fmpq:
 
 
 def half_width(least: fmpq) -> fmpq:
-    # The smallest 2^e / k >= least with 64 <= k < 128: the weights of the squares are then short dyadic numbers.
+    """The smallest 2^e / k >= least with 64 <= k < 128: the weights of the squares are then short dyadic numbers."""
     e = math.frexp(float_up(least))[1] + 6
     k = (fmpq(2) ** e / least).floor()
     while k >= 128:

@@ -152,6 +152,7 @@ class _Density:
         self.kinks = kinks
 
     def total(self) -> float:
+        """The integral."""
         return float((self.density * np.diff(self.points)).sum())
 
     def knots(self, count: int) -> np.ndarray:

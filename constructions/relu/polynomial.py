@@ -105,7 +105,8 @@ def _candidates(target: Target, goal: float, degree: int | None) -> list[tuple[l
     if degree is not None:
         tried = [degree]
     else:
-        tried = [n for n in range(max(1, first - step), first + 6 * step, step) if n < len(coefficients)]
+        more = 6 if first <= 20 else 3 if first <= 60 else 2  # high degrees are slow to prove, one more matters little
+        tried = [n for n in range(max(1, first - step), first + more * step, step) if n < len(coefficients)]
     for n in tried:
         series = [to_fmpq(float(c)) for c in coefficients[: n + 1]]
         delta = polynomial_distance(target, monomial_coefficients(series), centre, half, goal)
