@@ -16,6 +16,7 @@ from approx.certification.forward import forward
 from approx.certification.one_variable import Search, enclose
 from approx.certification.pieces import Program
 from approx.targets.cover import taylor_cover
+from approx.targets.declared_cover import declared_cover
 
 if TYPE_CHECKING:
     from approx.networks import Network
@@ -62,7 +63,10 @@ def _serial(
     program = Program(network)
     guess = _observed(program, target)
     tolerance = max(_COVER_SHARE * max(rtol * guess, atol), 1e-300)
-    cover = taylor_cover(target, target.domain.lower[0], target.domain.upper[0], tolerance)
+    if target.assumptions:
+        cover = declared_cover(target, tolerance)
+    else:
+        cover = taylor_cover(target, target.domain.lower[0], target.domain.upper[0], tolerance)
     search = Search(program, target, cover, rtol, atol, work)
     try:
         upper, rounding = enclose(search)

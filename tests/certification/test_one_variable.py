@@ -280,3 +280,29 @@ def test_another_network_is_rejected():
     c = certify(hinge_interpolant(f, np.linspace(0, 1, 9)), f)
     other = hinge_interpolant(f, np.linspace(0, 1, 10))
     assert not replace(c, network=other).check()
+
+
+def test_a_callable_is_certified_on_condition_of_what_was_declared():
+    from approx import Regularity
+
+    net = hinge_interpolant(math.sin, np.linspace(0, 1, 20))
+    truth = certify(net, Target("sin(x)"))
+    smooth = Target(np.sin, (0, 1), regularity=Regularity(derivative_bounds={2: 1.0}, evaluation_error=1e-15))
+    c = certify(net, smooth, rtol=0.05)
+    assert c.status == "conditional" and c.assumptions
+    assert c.lower <= truth.upper and truth.lower <= c.upper <= truth.upper * 1.06
+    rough = Target(np.sin, (0, 1), regularity=Regularity(lipschitz=1.0))
+    c = certify(net, rough, rtol=0.05)
+    assert c.status == "conditional" and truth.lower <= c.upper < 1e-3
+
+
+def test_parts_for_an_executor_do_not_depend_on_it():
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+    f = Target("exp(x)")
+    net = hinge_interpolant(f, np.linspace(0, 1, 50))
+    serial = certify(net, f)
+    with ThreadPoolExecutor(1) as one, ProcessPoolExecutor(2) as two:
+        first, second = certify(net, f, executor=one), certify(net, f, executor=two)
+    assert (first.lower, first.upper, first.witness) == (second.lower, second.upper, second.witness)
+    assert max(first.lower, serial.lower) <= min(first.upper, serial.upper)
