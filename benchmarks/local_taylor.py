@@ -28,7 +28,15 @@ def table() -> list[tuple[str, ...]]:
             seconds = time.perf_counter() - started
             weights, paper = found.network.size.weights, paper_weights(f, eps)
             rows.append(
-                (text, f"{eps:g}", str(weights), f"{found.bound:.3g}", str(paper), f"{paper / weights:.1f}", f"{seconds:.1f}")
+                (
+                    text,
+                    f"{eps:g}",
+                    str(weights),
+                    f"{found.bound:.3g}",
+                    str(paper),
+                    f"{paper / weights:.1f}",
+                    f"{seconds:.1f}",
+                )
             )
     for text, order, accuracies in (
         ("exp(-(x**2+y**2))", 2, np.geomspace(1e-2, 1e-5, 7)),
