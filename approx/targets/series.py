@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flint import arb, arb_series, ctx, fmpq
@@ -75,15 +75,18 @@ class SeriesProgram:
     def run(self, point: arb, order: int, clamp: bool = False, scale: float = 1) -> list[arb]:
         """Return balls c_0..c_order with scale^k f^(k)(xi)/k! in c_k for every xi in the ball `point`."""
         length = order + 1
+        return self.evaluate((arb_series([point, scale], length),), length, clamp)
+
+    def evaluate(self, variables: Sequence[arb_series], length: int, clamp: bool) -> list[arb]:
+        """Return the coefficients of the program's value when the variables are these series of the given length."""
         before = ctx.cap
         ctx.cap = length
         try:
             values = self._template(length).copy()
-            variable = arb_series([point, scale], length)
             for place, (rule, first, second, data) in enumerate(self.steps):
                 if values[place] is None:
                     if first < 0:
-                        values[place] = variable
+                        values[place] = variables[data]
                     elif second < 0:
                         values[place] = rule(values[first], data, clamp)
                     else:
@@ -138,30 +141,46 @@ def _powi(series: arb_series, data: int, clamp: bool) -> arb_series:
     return _with_value(result, power_ball(value, data)) if value.contains(0) else result
 
 
-def _powq(series: arb_series, data: fmpq, clamp: bool) -> arb_series:
-    value = series[0]
-    if not value > 0:
-        return _power_at_zero(series, data, clamp)
-    return (series.log() * _constant(arb(data))).exp()
+def _terms_needed(series: arb_series) -> int:
+    """How many powers of u - u_0 reach below the length of the series."""
+    for power in range(1, ctx.cap):
+        if not series[power].is_zero():
+            return (ctx.cap - 1) // power
+    return 0
 
 
-def _power_at_zero(series: arb_series, exponent: fmpq, clamp: bool) -> arb_series:
-    """u ** exponent where u may be 0: the derivatives below the exponent exist, and follow by composition."""
-    value = rational_power_ball(series[0], exponent, clamp)
-    smooth = min(int(exponent.p // exponent.q), ctx.cap - 1)
-    if smooth < 1 or not value.is_finite():
-        return _broken(value)
-    outer, binomial = [value], arb(1)
-    for j in range(1, smooth + 1):
-        binomial = binomial * (arb(exponent) - (j - 1)) / j
-        outer.append(binomial * rational_power_ball(series[0], exponent - j, clamp))
-    inner = arb_series([arb(0), *series.coeffs()[1:]], smooth + 1)
-    result = arb_series([outer[-1]], smooth + 1)
+def _composed(outer: list[arb], series: arb_series, length: int) -> arb_series:
+    """sum of outer[j] (u - u_0)^j by Horner's rule: as sharp as the outer balls when u is linear."""
+    moved = arb_series([arb(0), *series.coeffs()[1:]], length)
+    result = arb_series([outer[-1]], length)
     for coefficient in outer[-2::-1]:
-        result = result * inner + arb_series([coefficient], smooth + 1)
+        result = result * moved + arb_series([coefficient], length)
+    return result
+
+
+def _powq(series: arb_series, data: fmpq, clamp: bool) -> arb_series:
+    """u ** q by composition with the binomial series, whose balls u_0^(q-j) are as sharp as can be.
+
+    Where u_0 may be 0, only the derivatives below q exist, and the others are NaN.
+    """
+    start = series[0]
+    value = rational_power_ball(start, data, clamp)
+    needed = _terms_needed(series)
+    if needed == 0 or not value.is_finite():
+        return _constant(value) if needed == 0 and value.is_finite() else _broken(value)
+    length = ctx.cap
+    if not start > 0:
+        needed = min(length - 1, int(data.p // data.q)) if data > 0 else 0
+        length = needed + 1
+    outer, binomial = [value], arb(1)
+    for j in range(1, needed + 1):
+        binomial = binomial * (arb(data) - (j - 1)) / j
+        outer.append(binomial * rational_power_ball(start, data - j, clamp))
+    result = _composed(outer, series, length)
+    if length == ctx.cap:
+        return result
     known = result.coeffs()
-    known += [arb(0)] * (smooth + 1 - len(known))
-    return arb_series(known + [NAN] * (ctx.cap - smooth - 1), ctx.cap)
+    return arb_series(known + [arb(0)] * (length - len(known)) + [NAN] * (ctx.cap - length), ctx.cap)
 
 
 def _pow(base: arb_series, exponent: arb_series, data: bool, clamp: bool) -> arb_series:
@@ -242,15 +261,28 @@ def _cosh(series: arb_series, data: Any, clamp: bool) -> arb_series:
 
 
 def _tanh(series: arb_series, data: Any, clamp: bool) -> arb_series:
-    """tanh u = 1 - 2/(1 + exp(2u)), with u occurring once; for u > 0 its odd mirror image, which cannot overflow."""
-    value = series[0]
-    sign = 1 if value <= 0 else -1
-    growth = (series * _constant(arb(2 * sign))).exp()
-    bottom = growth + _constant(arb(1))
-    if bottom[0].contains(0) or not bottom[0].is_finite():
-        return _broken(value.tanh())
-    mirrored = _constant(arb(1)) - _constant(arb(2)) / bottom
-    return _with_value(mirrored if sign > 0 else -mirrored, value.tanh())
+    """tanh by composition; its own coefficients by (k+1) a_{k+1} = [k = 0] - sum a_i a_{k-i}, with a_1 = 1/cosh^2."""
+    start = series[0]
+    outer = [start.tanh()]
+    needed = _terms_needed(series)
+    if needed:
+        outer.append(_squared_sech(start, outer[0]))
+    for k in range(1, needed):
+        total = arb(0)
+        for i in range((k + 1) // 2):
+            total = total + outer[i] * outer[k - i]
+        total = total * 2
+        if k % 2 == 0:
+            total = total + power_ball(outer[k // 2], 2)
+        outer.append(-total / (k + 1))
+    return _composed(outer, series, ctx.cap)
+
+
+def _squared_sech(point: arb, tanh: arb) -> arb:
+    """1/cosh^2 = 1 - tanh^2, the better of both where both are finite."""
+    first = 1 - power_ball(tanh, 2)
+    bottom = point.cosh()
+    return first.intersection(1 / power_ball(bottom, 2)) if bottom > 0 and first.is_finite() else first
 
 
 def _sigmoid(series: arb_series, data: Any, clamp: bool) -> arb_series:

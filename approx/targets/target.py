@@ -23,6 +23,7 @@ from approx.targets.exact import exact_value
 from approx.targets.floats import float_value
 from approx.targets.jet_arithmetic import ball_jet, float_jet
 from approx.targets.kinks import find_split_points
+from approx.targets.packed_jets import is_short, packed_jet
 from approx.targets.parser import parse
 from approx.targets.printing import to_latex, to_text
 from approx.targets.program import Program, compile_tree
@@ -169,6 +170,8 @@ class Target:
         coordinates = [to_arb(value) for value in self._coordinates(point)]
         if self.dimension == 1:
             return {(k,): ball for k, ball in enumerate(self.series(coordinates[0], order))}
+        if is_short(self.dimension, order):
+            return packed_jet(self._series, coordinates, order, self._is_defined)
         return ball_jet(self.program, coordinates, order, self._is_defined)
 
     def jet_float(self, points: Any, order: int) -> dict[tuple[int, ...], np.ndarray]:

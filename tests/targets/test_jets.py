@@ -15,6 +15,7 @@ from approx.errors import InputError
 from approx.numbers import to_fmpq, working_precision
 from approx.targets import Target
 from approx.targets.jet_arithmetic import ball_jet
+from approx.targets.packed_jets import packing
 
 ORDER = 6
 
@@ -67,7 +68,9 @@ def test_jets_against_mpmath(text, dimension, reference):
     with working_precision(160):
         balls = target.jet(point, order)
         wide = target.jet([arb(x, 0.01) for x in point], order)
+        slow = ball_jet(target.program, [arb(x, 0.01) for x in point], order)
     floats = target.jet_float(np.array([[float(mpf(x)) for x in point]]), order)
+    assert all(slow[alpha].overlaps(ball) and ball.rad() < 6 * slow[alpha].rad() + 1e-25 for alpha, ball in wide.items())
     assert len(balls) == math.comb(dimension + order, order)
     with mpmath.workdps(60):
         for alpha, ball in balls.items():
@@ -108,6 +111,25 @@ def test_kinks_have_values_but_no_coefficients():
             assert jet[(0,)].is_finite() and not jet[(2,)].is_finite()
         smooth = target.series(arb(0.9, 0.05), 3)
         assert smooth[1].contains(3) and smooth[2].is_zero()
+
+
+def test_packed_variables_do_not_mix():
+    for dimension in (2, 3, 4):
+        for order in (1, 2, 3, 4):
+            _, length, table = packing(dimension, order)
+            powers = [power for _, power in table]
+            assert len(set(powers)) == len(table) == math.comb(dimension + order, order) and max(powers) == length - 1
+            degrees = [sum(exponent) for exponent, _ in sorted(table, key=lambda row: row[1])]
+            assert degrees == sorted(degrees), "graded by the total degree"
+
+
+def test_fractional_powers_at_zero_have_the_derivatives_that_exist():
+    with working_precision(80):
+        series = Target("x**(5/2)").series(arb(0.05, 0.05), 4)
+        assert series[2].contains(0) and series[2].abs_upper() < 0.6 and not series[3].is_finite()
+        cube = Target("(x**2)**(3/2)", (-1, 1)).series(0, 4)
+        assert not cube[3].is_finite(), "the third derivative of |x|^3 jumps"
+        assert not Target("x**(-1/2)").series(arb(0.05, 0.05), 1)[0].is_finite()
 
 
 def test_slopes_contain_all_difference_quotients():
