@@ -3,7 +3,8 @@
 Per axis: M cells of pitch h, cell m has the core [lo + m h - t, lo + (m+1) h + t], t = h/32; even and odd cells are two
 families, so that the cores of one family are apart and the 2^d products of families cover the box. Per family and axis:
 S_j falls from 1 to 0 between the cores of its cells j and j+1; T_j = S_j - S_{j-1} is 1 on the core j and 0 on all other
-cores; the local coordinate is (x - centre)/radius on every core and stays in [-1,1]; the weight w(x_k) of the odd family
+cores; the local coordinate is scale (x - centre) on every core and stays in [-1,1]: beyond the last core of a family it
+falls once more, before the first its unit relu(1 + s) cuts it off; the weight w(x_k) of the odd family
 is 0 where only the even family is valid and 1 where only the odd one is. A cell's indicator relu(T_i - (1-T_j) - ...) is
 exactly 1 on its core and 0 on all other cores.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from flint import fmpq
 
+from approx.errors import UnreachableError
 from approx.networks import Layer, block, layer
 from approx.numbers import float_down, float_up, to_fmpq
 
@@ -50,13 +52,18 @@ class Axis:
 
 
 def make_axis(lower: fmpq, upper: fmpq, cells: int) -> Axis:
-    """The Axis that covers [lower, upper]; pitch rounded up to 16 bits, start down to a multiple of its last bit / 2^6."""
+    """The Axis that covers [lower, upper]: pitch rounded up to 12 bits more than `cells` has, start rounded down.
+
+    All cells' centres lie in the domain (the excess is below 2^-11 pitches), and all hinges are exact float64 numbers.
+    Raises UnreachableError when the cells are too fine for float64 at that distance from the origin.
+    """
     width = (upper - lower) / cells
-    exponent = math.frexp(float_up(width))[1] - 16
-    grain = fmpq(2) ** (exponent - 6)
+    exponent = math.frexp(float_up(width))[1] - 12 - cells.bit_length()
+    unit, grain = fmpq(2) ** exponent, fmpq(2) ** (exponent - 6)
     start = fmpq((lower / grain).floor()) * grain
-    unit = fmpq(2) ** exponent
     pitch = fmpq(((upper - start) / cells / unit).ceil()) * unit
+    if max(abs(start), abs(start + (cells + 1) * pitch)) >= grain * 2**52:
+        raise UnreachableError(f"local-taylor: {cells} cells are too fine for float64 so far from the origin")
     return Axis(float_down(start), float_down(pitch), cells)
 
 
@@ -106,12 +113,25 @@ def front(axes: list[Axis]) -> Front:
 
 def _drift(axis: Axis, family: int) -> float:
     # Rounding of the bias and of the jumps of one local coordinate, exactly.
-    centre = float(axis.centres(family)[-1])
-    scale, last = to_fmpq(axis.scale), to_fmpq(centre)
-    bias = abs(to_fmpq(1.0 - axis.scale * centre) - (1 - scale * last))
+    centre = _last_reference(axis, family)
+    scale = to_fmpq(axis.scale)
+    bias = abs(to_fmpq(1.0 - axis.scale * centre) - (1 - scale * to_fmpq(centre)))
     jump = abs(to_fmpq(axis.scale * (2 * axis.pitch)) - scale * 2 * to_fmpq(axis.pitch))
-    first = to_fmpq(float(axis.centres(family)[0])) + (len(axis.members(family)) - 1) * 2 * to_fmpq(axis.pitch)
-    return float_up(bias + jump * len(axis.members(family)) + scale * abs(first - last))
+    drift = float_up(bias + jump * (len(axis.members(family)) + 1))
+    if drift > 2.0**-12:
+        raise UnreachableError("local-taylor: the cells are too fine for float64 so far from the origin")
+    return drift
+
+
+def _overruns(axis: Axis, family: int) -> bool:
+    # Whether the domain goes on for one cell after the family's last core: its coordinate then falls once more.
+    return int(axis.members(family)[-1]) < axis.cells - 1
+
+
+def _last_reference(axis: Axis, family: int) -> float:
+    # The centre that the coordinate refers to after all falls, exact.
+    last = int(axis.members(family)[-1]) + (2 if _overruns(axis, family) else 0)
+    return axis.start + (last + 0.5) * axis.pitch
 
 
 def _falls(axis: Axis) -> list[tuple[np.ndarray, float]]:
@@ -119,7 +139,9 @@ def _falls(axis: Axis) -> list[tuple[np.ndarray, float]]:
     h, t = axis.pitch, axis.pitch / 32
     ramps: list[tuple[np.ndarray, float]] = []
     for p in (0, 1):
-        ends = axis.members(p)[:-1] + 1
+        ends = axis.members(p) + 1
+        if not (len(ends) and _overruns(axis, p)):
+            ends = ends[:-1]
         ramps.append((axis.start + ends * h + t, float_up(1 / to_fmpq(h - 2 * t))))
     ramps.append((axis.start + np.arange(1, axis.cells) * h - t, float_up(1 / to_fmpq(2 * t))))
     return ramps
@@ -191,7 +213,7 @@ def _coordinates(
                 continue
             jump = axis.scale * (2 * axis.pitch)
             # 1 + scale * (x - last centre) + scale * 2h * sum of S_j: all S_j are 1 before the first fall.
-            bias = 1.0 - axis.scale * float(axis.centres(p)[-1])
+            bias = 1.0 - axis.scale * _last_reference(axis, p)
             index = np.arange(begin, begin + count)
             places.append(rows.add(bias, index, np.full(count, jump), k, axis.scale))
         local.append(places)
@@ -208,7 +230,7 @@ def _coordinates(
 
 def _steps(rows: _Rows, span: tuple[int, int], members: int, positive: bool) -> tuple[int, int]:
     # Units T_j (first axis) or 1 - T_j (other axes) for all cells of one family on one axis.
-    begin, count = span
+    begin, count = span[0], members - 1
     first = len(rows.bias)
     sign = 1.0 if positive else -1.0
     for j in range(members):

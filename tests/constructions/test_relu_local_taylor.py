@@ -167,3 +167,27 @@ def test_planted_fault_in_a_coefficient():
     assert plan.choose_levels(1e-3)
     wrong = assemble(axes, front(axes), polynomials, plan)
     assert sampled_error(wrong, f) > found.bound
+
+
+@pytest.mark.parametrize("cells", [2, 3, 6, 7])
+def test_local_coordinates_never_leave_the_unit_interval(cells):
+    from approx.networks import Network, block, layer
+
+    axis = make_axis(fmpq(-2), fmpq(1, 7), cells)
+    stand = front([axis, axis])
+    units = [stand.local[0][0], stand.local[0][1], stand.weight[0]]
+    last = layer("identity", np.zeros(3), [block(3, np.arange(4), units, np.ones(3))])
+    x = np.linspace(-2, 1 / 7, 5001)
+    values = Network(2, [*stand.layers[:3], last])(np.stack([x, x], axis=1))
+    assert values[:, :2].min() >= 0 and values[:, :2].max() <= 2
+    assert values[:, 2].min() >= 0 and values[:, 2].max() <= 1 + 1e-12
+
+
+def test_far_domains_are_refused_or_right():
+    from approx.errors import UnreachableError
+
+    with pytest.raises(UnreachableError):
+        make_axis(fmpq(10) ** 12, fmpq(10) ** 12 + 1, 1000)
+    f = Target("sin(x)", domain=(100000, 100001))
+    found = local_taylor(f, 1e-3)
+    assert sampled_error(found, f) <= found.bound <= 1e-3
