@@ -107,8 +107,8 @@ class _Search:
             if not (first.half.max(axis=1) > 2.0**-300).all():
                 break
             children = self.halve(first)
-            self.open[-1] = rest
-            self.open.append(children)
+            # One assignment, so that an interrupt never finds the parents gone and the children missing.
+            self.open[-1:] = [rest, children]
             self.improve(children)
 
     def halve(self, boxes: Boxes) -> Boxes:

@@ -73,3 +73,33 @@ def test_a_pole_gives_infinity():
     net = b.build([b.input(0)])
     c = certify(net, Target("1/(x+y)", [(-1, 1), (-1, 1)]), budget=Budget(regions=5000))
     assert c.upper == math.inf
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_interrupt_returns_what_is_proved(monkeypatch, after):
+    from approx.certification import boxes
+
+    calls = {"left": after}
+    honest = boxes._Search.halve
+
+    def interrupted(self, parents):
+        calls["left"] -= 1
+        if calls["left"] < 0:
+            raise KeyboardInterrupt
+        return honest(self, parents)
+
+    monkeypatch.setattr(boxes._Search, "halve", interrupted)
+    c = certify(product(5), Target("x*y", [(-1, 1), (-1, 1)]))
+    assert c.status == "budget" and c.lower <= 4.0**-6 <= c.upper < math.inf
+
+
+def test_an_interrupt_in_one_variable_returns_what_is_proved(monkeypatch):
+    from approx.certification import one_variable
+    from constructions.relu.square import square
+
+    def interrupted(self, *arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(one_variable.Search, "refine", interrupted)
+    c = certify(square(8), Target("x**2"), method="pieces")
+    assert c.status == "budget" and c.lower <= 4.0**-9 <= c.upper < math.inf
