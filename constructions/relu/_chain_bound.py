@@ -162,7 +162,10 @@ def proved_bound(target: Target, tape: Tape, eps: float) -> tuple[float, float]:
             if float_up(radius) < smallest:
                 values = compiled.natural(ball)
                 difference = absolute(target.ball(ball) - values[-1])
-                fit = max(fit, float_up(difference.upper()) if difference.is_finite() else math.inf)
+                if not _upper(difference.rad()) <= 0.1 * eps and float_up(radius) > 1e-9 * smallest:
+                    stack += [(a, centre), (centre, b)]
+                    continue
+                fit = max(fit, _upper(difference))
                 squares = max(squares, _upper(compiled.perturbation(values)))
                 continue
             try:

@@ -85,9 +85,9 @@ def projected_fit(shape: Shape, theta: Array, t: Array, y: Array, weights: Array
             damping = min(4 * damping + 1e-14, 1e3)
         if accepted is None:
             break
-        slow = slow + 1 if state.cost - accepted.cost < 1e-3 * state.cost else 0
+        slow = slow + 1 if state.cost - accepted.cost < 3e-4 * state.cost else 0
         theta, state, damping = trial, accepted, max(damping / 5, 1e-15)
-        if slow >= 5:
+        if slow >= 8:
             break
     return Fit(shape, np.concatenate([theta, state.linear]), float(np.sqrt(state.cost)))
 
@@ -190,7 +190,7 @@ def real_levels(fit: Fit, t: Array, y: Array, eps: float) -> tuple[float, Array]
         return np.inf, free
     envelope = sum(np.abs(d) / c for d, c in zip(parts, tops, strict=True))
     common = float(((eps - residual) / envelope).min())
-    levels = np.maximum(free - 1 + np.log(tops / (2 * common)) / np.log(4), np.maximum(free + 1, 2))
+    levels = np.maximum(free - 1 + np.log(tops / (2 * common)) / np.log(4), free + 1)
     return float((5 * levels - 2).sum()) + fit.shape.extra, levels
 
 
@@ -201,6 +201,6 @@ def promise(fit: Fit, t: Array, eps: float, price: float = 8.0) -> float:
     if not (np.isfinite(tops).all() and (tops > 0).all()):
         return np.inf
     levels = np.array(fit.shape.free) - 1 + np.log(fit.shape.squares * tops / (1.5 * eps)) / np.log(4)
-    levels = np.maximum(levels, 2)
+    levels = np.maximum(levels, 1)
     missing = max(0.0, float(np.log(fit.rms / (0.15 * eps)) / np.log(4))) if fit.rms > 0 else 0.0
     return float((5 * levels - 2).sum()) + fit.shape.extra + price * missing

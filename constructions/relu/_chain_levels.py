@@ -20,6 +20,7 @@ from constructions.relu._chain_search import explore
 from constructions.relu._chain_symmetry import Bend, Stage
 
 Core = Callable[[Writer, Form], Form]
+NEAR = 300  # points around which the error is sampled more closely
 MARGIN = 0.003  # the certificate's upper bound must fit between the observed error and eps
 
 
@@ -35,22 +36,31 @@ class Problem:
     eps: float
     points: Array
     truth: Array
+    function: Callable[[Array], Array]
 
-    def write(self, writer: Writer, x: Form, core: Core, bends: Sequence[int]) -> Form:
+    def write(self, writer: Writer, x: Form, core: Core, bends: Sequence[int], bare: bool = False) -> Form:
         """The output form of the stages around this core, on the form x of the variable."""
         z = x if (self.low, self.width) == (0.0, 1.0) else (x - self.low) * (1 / to_fmpq(self.width))
-        return staged_form(writer, z, self.stages, bends, lambda t: core(writer, t))
+        return staged_form(writer, z, self.stages, bends, lambda t: core(writer, t), bare)
 
-    def network(self, core: Core, bends: Sequence[int]) -> Network:
+    def network(self, core: Core, bends: Sequence[int], bare: bool = False) -> Network:
         """The network with this core and these levels of the bends."""
         builder = Builder(1)
         writer = NetworkWriter(builder, 1.0)
-        return builder.build([writer.output(self.write(writer, builder.input(), core, bends))])
+        return builder.build([writer.output(self.write(writer, builder.input(), core, bends, bare))])
 
     def error(self, network: Network) -> float:
-        """The observed error on the points; NaN counts as infinite."""
-        worst = float(np.abs(network(self.points) - self.truth).max())
-        return worst if worst == worst else np.inf
+        """The observed error on the points, and near the worst of them when these are within eps; NaN is infinite."""
+        sizes = np.abs(network(self.points) - self.truth)
+        worst = float(sizes.max())
+        if not worst <= self.eps:
+            return worst if worst == worst else np.inf
+        chosen = np.argsort(sizes)[-NEAR:]
+        gap = (self.points[-1] - self.points[0]) / len(self.points)
+        near = np.add.outer(self.points[chosen], np.linspace(-1, 1, 41) * gap).ravel()
+        near = np.clip(near, self.points[0], self.points[-1])
+        closer = float(np.abs(network(near) - self.function(near)).max())
+        return max(worst, closer) if closer == closer else np.inf
 
 
 @dataclass(frozen=True)
@@ -101,8 +111,13 @@ def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
     return result
 
 
-def best_solution(problem: Problem, number: int, tries: int = 10) -> Solution | None:
-    """The Solution with the fewest weights among the most promising chains and their variants, polished; or None."""
+def best_solution(
+    problem: Problem, number: int, proves: Callable[[Network], bool], tries: int = 10
+) -> Solution | None:
+    """The Solution with the fewest weights, among the most promising chains and their variants, that `proves` accepts.
+
+    None when there is no such Solution.
+    """
     bends = sum(isinstance(s, Bend) for s in problem.stages)
     eps = problem.eps * (1 - 0.2 * min(bends, 3))
     t, y = problem.grid, problem.values
@@ -116,8 +131,8 @@ def best_solution(problem: Problem, number: int, tries: int = 10) -> Solution | 
         if solution is not None:
             found.append(solution)
     found.sort(key=lambda s: s.key)
-    polished = [polish(problem, s) for s in found[:3]]
-    return min(polished, key=lambda s: s.key, default=None)
+    found = sorted([polish(problem, s) for s in found[:3]] + found, key=lambda s: s.key)
+    return next((s for s in found if proves(s.network)), None)
 
 
 def polish(problem: Problem, solution: Solution) -> Solution:
@@ -126,7 +141,7 @@ def polish(problem: Problem, solution: Solution) -> Solution:
     while True:
         for j in np.argsort([-m for m in solution.levels]):
             own = _changed(list(solution.levels), int(j), -1)
-            if own[j] < max(solution.fit.shape.free[j] + 1, 2):
+            if own[j] <= solution.fit.shape.free[j]:
                 continue
             fit = shrink(solution.fit, t, y, problem.eps, 60, levels=np.array(own, dtype=float))
             state = _Settling(problem, fit, len(own))
@@ -149,9 +164,9 @@ def settle(problem: Problem, fit: Fit, best: int) -> Solution | None:
     if not np.isfinite(weights) or weights > best + 12:
         return None
     free = fit.shape.free
-    levels = [max(int(np.ceil(m - 0.3)), s + 1, 2) for m, s in zip(real, free, strict=True)]
+    levels = [max(int(np.ceil(m - 0.3)), s + 1) for m, s in zip(real, free, strict=True)]
     bends = [_bend_levels(problem)] * share
-    least = [max(s + 1, 2) for s in free] + [2] * share
+    least = [s + 1 for s in free] + [2] * share
     state = _Settling(problem, fit, len(levels))
     current = levels + bends
     for _ in range(6):

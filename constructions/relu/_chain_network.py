@@ -93,18 +93,24 @@ def chain_form(writer: Writer, t: Form, fit: Fit, levels: Sequence[int], grid: A
 
 
 def staged_form(
-    writer: Writer, z: Form, stages: Sequence[Stage], bends: Sequence[int], core: Callable[[Form], Form]
+    writer: Writer, z: Form, stages: Sequence[Stage], bends: Sequence[int], core: Callable[[Form], Form],
+    bare: bool = False,
 ) -> Form:
-    """The output form of the function with these stages on z in [0, 1]; `core` builds what is left, `bends` are levels."""
+    """The output form of the function with these stages on z in [0, 1]; `core` builds what is left, `bends` are levels.
+
+    With `bare` the last tent is handed to the core as a form, not as a unit (cheaper when the core is affine).
+    """
     if not stages:
         return core(z)
     stage, later = stages[0], stages[1:]
     if isinstance(stage, Bend):
         square = writer.square(z, bends[0])
         bent = writer.relu((1 - stage.beta) * z + stage.beta * square)
-        return staged_form(writer, bent, later, bends[1:], core)
+        return staged_form(writer, bent, later, bends[1:], core, bare)
     hinge, tent = _fold(writer, z, stage)
-    inner = staged_form(writer, tent, later, bends, core)
+    if later or not bare:
+        tent = writer.relu(tent)
+    inner = staged_form(writer, tent, later, bends, core, bare)
     if not stage.odd:
         return inner
     value = writer.relu(inner)
@@ -117,11 +123,11 @@ def staged_form(
 
 
 def _fold(writer: Writer, z: Form, stage: Fold) -> tuple[Form, Form]:
-    """The hinge, non-zero on the shorter side only, and the unit of the tent (or of one minus the tent)."""
+    """The hinge, non-zero on the shorter side only, and the form of the tent (or of one minus the tent)."""
     if stage.c >= 0.5:
         hinge = writer.relu(z - stage.c)
         tent = (1 / stage.c) * z - (2 / stage.c) * hinge
     else:
         hinge = writer.relu(stage.c - z)
         tent = (1 / (1 - stage.c)) * (1 - z) - (2 / (1 - stage.c)) * hinge
-    return hinge, writer.relu(1 - tent if stage.reverse else tent)
+    return hinge, (1 - tent if stage.reverse else tent)

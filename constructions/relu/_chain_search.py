@@ -10,34 +10,39 @@ import numpy as np
 from constructions.relu._chain_fit import Fit, projected_fit, promise, shrink
 from constructions.relu._chain_model import Array, Shape, admissible, embed
 
-STARTS = 60  # times the number of squares
+STARTS = 100  # times the number of squares
 ROUNDS = (
-    (48, 12.0, ((1000.0, 40), (100.0, 30))),
-    (24, 25.0, ((30.0, 30), (10.0, 30), (3.0, 30))),
-    (20, 40.0, ((1.0, 100),)),
+    (60, 8.0, ((300.0, 15), (30.0, 15))),
+    (24, 15.0, ((5.0, 25),)),
+    (24, 30.0, ((1.0, 80),)),
     (6, 80.0, ((1.0, 300),)),
 )  # per round: chains kept for it, price of a missing factor 4 of fit, and (demand on the fit over eps, iterations)
 
 
 def starts(shape: Shape, t: Array, y: Array, number: int, seed: int, previous: list[Fit]) -> list[Fit]:
-    """`number` rough fits from seeded random starts, half of them extending fits with one square less."""
+    """`number` rough fits from seeded random starts.
+
+    Of six starts two are moderate, two extend a fit with one square less, and two have parameters of very different
+    sizes and are hardly fitted: such chains may have small later squares.
+    """
     rng = np.random.default_rng([seed, shape.squares, shape.hinges])
     weights = np.full(len(t), 1 / len(t))
     found: list[Fit] = []
     for k in range(number if shape.nonlinear else 1):
-        theta = _random(shape, rng)
-        if previous and k % 2:
+        theta = _random(shape, rng, wide=k % 3 == 2 or (previous != [] and k % 4 == 0))
+        if previous and k % 2 == 0 and k % 3 != 2:
             old = previous[int(rng.integers(len(previous)))]
             values, copied = embed(old.shape, old.theta, shape)
             theta = np.where(copied, values, theta)
-        fit = projected_fit(shape, admissible(shape, theta), t, y, weights, 25)
+        iterations = 10 if k % 3 < 2 else 4 + k % 2 * 6
+        fit = projected_fit(shape, admissible(shape, theta), t, y, weights, iterations)
         if fit is not None:
             found.append(fit)
     return found
 
 
-def _random(shape: Shape, rng: np.random.Generator) -> Array:
-    theta = rng.normal(size=shape.nonlinear) * 10 ** rng.uniform(-1, 1, size=shape.nonlinear)
+def _random(shape: Shape, rng: np.random.Generator, wide: bool) -> Array:
+    theta = rng.normal(size=shape.nonlinear) * 10 ** (wide * rng.uniform(-1, 1, size=shape.nonlinear))
     n = len(shape.kappa)
     for i, k in enumerate(shape.kappa):
         theta[k] = (i + 1) / (n + 1) + 0.1 * rng.uniform(-1, 1)
@@ -49,26 +54,26 @@ def _random(shape: Shape, rng: np.random.Generator) -> Array:
 def explore(t: Array, y: Array, eps: float, largest: int = 6, number: int = STARTS, seed: int = 5) -> list[Fit]:
     """The most promising fits of the values y on the grid t for accuracy eps, best first.
 
-    Chains without hinges grow until one square more no longer promises fewer weights; then hinges are tried.
+    Chains without hinges grow until a fit leaves most of eps to the squares; then hinges are tried with fewer squares.
     Cost: about `number` * K rough fits of 25 steps for every K and number of hinges tried, then the ROUNDS.
     """
     search = _Search(t, y, eps, number, seed)
     promises = [np.inf]
     for k in range(1, largest + 1):
         promises.append(search.grow(k, 0))
-        if promises[-1] > min(promises) + 25 and search.close_enough():
+        if search.close_enough():
             break
     best = int(np.argmin(promises))
     for h in (1, 2):
-        for k in range(1, best + 1):
+        for k in range(max(1, best - 2), best + 1):
             search.grow(k, h)
-    fits, close = search.pool, search.close
-    for kept, price, schedule in ROUNDS:
-        if schedule[0][0] == 1.0:
-            fits, close = fits + close, []
-        fits = _different([(promise(f, t, eps, price), f) for f in fits], kept)
-        for demand, iterations in schedule:
-            fits = [shrink(f, t, y, demand * eps, iterations) if f.rms < 1e3 * demand * eps else f for f in fits]
+    fits = search.narrowed()
+    if best <= 3:  # cheap: once more from other starts
+        again = _Search(t, y, eps, number, seed + 1)
+        for h in (0, 1):
+            for k in range(max(1, best - 1), best + 1):
+                again.grow(k, h)
+        fits += again.narrowed()
     return sorted(fits, key=lambda f: promise(f, t, eps, 80.0))
 
 
@@ -79,20 +84,37 @@ class _Search:
         self.t, self.y, self.eps, self.number, self.seed = t, y, eps, number, seed
         self.pool: list[Fit] = []
         self.close: list[Fit] = []
-        self.previous: dict[int, list[Fit]] = {}
+        self.previous: dict[tuple[int, int], list[Fit]] = {}
 
     def grow(self, squares: int, hinges: int) -> float:
         """Adds fits with so many squares and hinges; returns their best promise."""
         shape = Shape((0,) * squares, hinges)
-        found = starts(shape, self.t, self.y, self.number * squares, self.seed, self.previous.get(hinges, []))
-        weights = np.full(len(self.t), 1 / len(self.t))
-        rough = _different([(float(np.log(f.rms + 1e-300)), f) for f in found], 10)
-        polished = [projected_fit(shape, f.theta, self.t, self.y, weights, 100) for f in rough]
-        best = sorted([f for f in polished if f is not None], key=lambda f: f.rms)
-        self.previous[hinges] = best[:4]
+        earlier = self.previous.get((squares - 1, hinges), []) + self.previous.get((squares - 1, 0), [])
+        found = starts(shape, self.t, self.y, self.number * squares, self.seed, earlier)
+        best = self._improve(found, max(12, len(found) // 3), 20)
+        best = self._improve(self._improve(best, 12, 80), 4, 300)
+        self.previous[squares, hinges] = best[:4]
         self.pool += found
         self.close += best[:4]
         return min((promise(f, self.t, self.eps, 50.0) for f in best), default=np.inf)
+
+    def narrowed(self) -> list[Fit]:
+        """The survivors of the ROUNDS."""
+        t, y, eps = self.t, self.y, self.eps
+        fits, close = self.pool, self.close
+        for kept, price, schedule in ROUNDS:
+            if schedule[0][0] == 1.0:
+                fits, close = fits + close, []
+            fits = _different([(promise(f, t, eps, price), f) for f in fits], kept)
+            for demand, iterations in schedule:
+                fits = [shrink(f, t, y, demand * eps, iterations) if f.rms < 1e3 * demand * eps else f for f in fits]
+        return fits
+
+    def _improve(self, fits: list[Fit], kept: int, iterations: int) -> list[Fit]:
+        chosen = _different([(float(np.log(f.rms + 1e-300)), f) for f in fits], kept)
+        weights = np.full(len(self.t), 1 / len(self.t))
+        better = [projected_fit(f.shape, f.theta, self.t, self.y, weights, iterations) for f in chosen]
+        return sorted([f for f in better if f is not None], key=lambda f: f.rms)
 
     def close_enough(self) -> bool:
         """Whether some polished fit leaves most of eps to the squares."""
