@@ -61,15 +61,15 @@ _json_option = click.option(
 )
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(approx.__version__, prog_name="approx")
-def main() -> None:
-    """Construct neural networks from functions, with certified uniform errors.
+_HELP = """Construct neural networks from functions, with certified uniform errors.
 
-    \b
-    approx build "sin(2*pi*x)" --eps 1e-6 -o sine.approx --plot sine.png
-    approx verify sine.approx "sin(2*pi*x)" --eps 1e-6
-    """
+\b
+approx build "sin(2*pi*x)" --eps 1e-6 -o sine.approx --plot sine.png
+approx verify sine.approx "sin(2*pi*x)" --eps 1e-6
+"""
+
+main = Commands("approx", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+main = click.version_option(approx.__version__, prog_name="approx")(main)
 
 
 @main.command(cls=LeadingMinus, short_help="Build the smallest network certified to E.")

@@ -63,7 +63,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return module
 
 
-def refused(result: Result, *words: str) -> None:
+def assert_refused(result: Result, *words: str) -> None:
     """Exit 3, nothing on stdout, one line on stderr (with an excerpt and a caret after it for expressions), no file."""
     assert result.exit_code == 3, result.output
     assert result.stdout == ""
@@ -162,7 +162,7 @@ def test_build_with_nothing_certified_at_all(run: Callable[..., Result], stub: S
         raise UnreachableError("no construction is certified to reach eps = 1e-09:\n nothing applies")
 
     stub.answer = fail
-    refused(run("build", "x**2", "--eps", "1e-9", "-o", "out.approx"), "nothing applies")
+    assert_refused(run("build", "x**2", "--eps", "1e-9", "-o", "out.approx"), "nothing applies")
 
 
 def test_interrupted_build_writes_nothing(run: Callable[..., Result], stub: SimpleNamespace) -> None:
@@ -241,7 +241,7 @@ def test_show_describes_and_checks(run: Callable[..., Result]) -> None:
     assert json.loads(run("show", "a.approx", "--check", "--json").stdout)["checked"]["ok"] is True
     secant().save("net.approx")
     assert "Network R^1" in run("show", "net.approx").stdout
-    refused(run("show", "net.approx", "--check"), "certificate")
+    assert_refused(run("show", "net.approx", "--check"), "certificate")
 
 
 def test_methods_lists_every_construction(run: Callable[..., Result]) -> None:
@@ -310,7 +310,7 @@ def test_check_runs_the_statements(
 )
 def test_bad_expressions(run: Callable[..., Result], expression: str, words: list[str]) -> None:
     started = time.perf_counter()
-    refused(run("build", expression, "--domain", "0", "1", "--eps", "1e-3", "-o", "out.approx"), *words)
+    assert_refused(run("build", expression, "--domain", "0", "1", "--eps", "1e-3", "-o", "out.approx"), *words)
     assert time.perf_counter() - started < 1
 
 
@@ -324,7 +324,7 @@ def test_ten_megabytes_are_refused_within_a_second(run: Callable[..., Result], t
     started = time.perf_counter()
     done = run("build", text, "--eps", "1e-3", "-o", "out.approx")
     assert time.perf_counter() - started < 1
-    refused(done, "characters")
+    assert_refused(done, "characters")
     assert len(done.stderr) < 1000
 
 
@@ -332,37 +332,37 @@ def test_ten_megabytes_are_refused_within_a_second(run: Callable[..., Result], t
     "ends", [("1", "0"), ("1", "1"), ("nan", "1"), ("0", "inf"), ("0", "x"), ("0", "1/0"), ("0", "1e99999"), ("", "1")]
 )
 def test_bad_domains(run: Callable[..., Result], ends: tuple[str, str]) -> None:
-    refused(run("build", "x**2", "--domain", *ends, "--eps", "1e-3", "-o", "out.approx"), "domain")
+    assert_refused(run("build", "x**2", "--domain", *ends, "--eps", "1e-3", "-o", "out.approx"), "domain")
 
 
 @pytest.mark.parametrize("eps", ["0", "-1e-3", "nan", "inf", "x", "", "1e-99999", "small"])
 def test_bad_eps(run: Callable[..., Result], eps: str) -> None:
-    refused(run("build", "x**2", "--eps", eps, "-o", "out.approx"), "--eps")
+    assert_refused(run("build", "x**2", "--eps", eps, "-o", "out.approx"), "--eps")
     secant().save("net.approx")
-    refused(run("verify", "net.approx", "x**2", "--eps", eps), "--eps")
+    assert_refused(run("verify", "net.approx", "x**2", "--eps", eps), "--eps")
 
 
 @pytest.mark.parametrize("option", ["--rtol", "--seconds"])
 def test_bad_numbers(run: Callable[..., Result], option: str) -> None:
     for text in ("0", "-1", "nan"):
-        refused(run("build", "x**2", "--eps", "1e-3", option, text), option)
+        assert_refused(run("build", "x**2", "--eps", "1e-3", option, text), option)
 
 
 def test_bad_methods_and_options(run: Callable[..., Result]) -> None:
     def build(*more: str) -> Result:
         return run("build", "exp(x)", "--eps", "1e-3", "-o", "out.approx", *more)
 
-    refused(build("--method", "magic"), "magic", "piecewise-linear")
-    refused(build("--set", "order=3"), "--method")
-    refused(build("--method", "local-taylor", "--set", "ordr=3"), "ordr", "order")
-    refused(build("--method", "local-taylor", "--set", "order"), "NAME=VALUE")
-    refused(build("--method", "local-taylor", "--set", "order=0"), "order")
-    refused(build("--method", "local-taylor", "--set", "order=-1"), "order")
+    assert_refused(build("--method", "magic"), "magic", "piecewise-linear")
+    assert_refused(build("--set", "order=3"), "--method")
+    assert_refused(build("--method", "local-taylor", "--set", "ordr=3"), "ordr", "order")
+    assert_refused(build("--method", "local-taylor", "--set", "order"), "NAME=VALUE")
+    assert_refused(build("--method", "local-taylor", "--set", "order=0"), "order")
+    assert_refused(build("--method", "local-taylor", "--set", "order=-1"), "order")
 
 
 def test_usage_errors_exit_with_3_too(run: Callable[..., Result]) -> None:
     for command in (["build"], ["build", "x"], ["buidl", "x"], ["build", "x", "--eps", "1", "--frob"], ["verify", "x"]):
-        refused(run(*command), "--help")
+        assert_refused(run(*command), "--help")
 
 
 def test_files_that_are_not_what_they_claim(run: Callable[..., Result]) -> None:
@@ -391,11 +391,11 @@ def test_files_that_are_not_what_they_claim(run: Callable[..., Result]) -> None:
         Path(name).write_bytes(contents)
         for command in (["show", name], ["verify", name, "x**2"], ["export", name, "out.onnx"]):
             started = time.perf_counter()
-            refused(run(*command))
+            assert_refused(run(*command))
             assert time.perf_counter() - started < 1, name
     assert "version 2" in run("show", "version.approx").stderr
-    refused(run("show", "missing.approx"), "missing.approx", "No such file")
-    refused(run("show", "."), "folder")
+    assert_refused(run("show", "missing.approx"), "missing.approx", "No such file")
+    assert_refused(run("show", "."), "folder")
 
 
 def test_onnx_with_unsupported_operators_names_them(run: Callable[..., Result]) -> None:
@@ -405,13 +405,13 @@ def test_onnx_with_unsupported_operators_names_them(run: Callable[..., Result]) 
     nodes = [onnx.helper.make_node("Softmax", ["x"], ["h"]), onnx.helper.make_node("TopK", ["h", "h"], ["y", "i"])]
     ends = [value("x", onnx.TensorProto.DOUBLE, ["N", 1])], [value("y", onnx.TensorProto.DOUBLE, ["N", 1])]
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", *ends)), "softmax.onnx")
-    refused(run("verify", "softmax.onnx", "x"), "Softmax", "TopK")
+    assert_refused(run("verify", "softmax.onnx", "x"), "Softmax", "TopK")
 
 
 def test_networks_that_do_not_fit_the_target(run: Callable[..., Result]) -> None:
     b = Builder(2)
     b.build([b.input(0)]).save("two.approx")
-    refused(run("verify", "two.approx", "x"), "2 inputs")
+    assert_refused(run("verify", "two.approx", "x"), "2 inputs")
 
 
 @pytest.mark.parametrize(
@@ -423,19 +423,19 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(
     run: Callable[..., Result], stub: SimpleNamespace, option: str, path: str
 ) -> None:
     Path("folder").mkdir()
-    refused(run("build", "x**2", "--eps", "1", option, path))
+    assert_refused(run("build", "x**2", "--eps", "1", option, path))
     assert stub.calls == []
 
 
 def test_one_place_for_two_files_is_refused(run: Callable[..., Result], stub: SimpleNamespace) -> None:
-    refused(run("build", "x", "--eps", "1", "-o", "out.onnx", "--onnx", "./out.onnx"), "different file")
+    assert_refused(run("build", "x", "--eps", "1", "-o", "out.onnx", "--onnx", "./out.onnx"), "different file")
 
 
 def test_no_write_permission(
     run: Callable[..., Result], stub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root, whom nothing stops
-    refused(run("build", "x", "--eps", "1", "-o", "out.approx"), "write permission")
+    assert_refused(run("build", "x", "--eps", "1", "-o", "out.approx"), "write permission")
     assert stub.calls == []
 
 

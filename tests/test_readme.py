@@ -46,7 +46,7 @@ def test_the_two_commands_are_one_line_each() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_shown_commands_parse(page: Path) -> None:
     for name, *arguments in shown_commands(page.read_text(encoding="utf-8")):
-        main.commands[name].make_context(name, list(arguments))
+        assert main.commands[name].make_context(name, list(arguments)).info_name == name
 
 
 def test_an_option_that_does_not_exist_would_be_noticed() -> None:
