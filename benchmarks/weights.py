@@ -8,6 +8,7 @@ APPROX_EPS (comma separated) restrict the table. The last columns give the winne
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import constructions
@@ -42,6 +43,8 @@ def table() -> list[tuple[str, ...]]:
     for text, domain in functions:
         for eps in accuracies:
             result.append(_row(Target(text, domain), text, eps, rows))
+            # The whole table takes most of an hour: rows are shown as they come, so that nothing is lost.
+            print(" | ".join(result[-1]), file=sys.stderr, flush=True)
     return result
 
 
