@@ -152,7 +152,7 @@ def build(
         return code
     click.echo("\n".join([*result.lines(), *(f"  {'wrote':<11}{line}" for _, line in written.values())]))
     if not reached:
-        click.echo(_advice(result, keep_best), err=True)
+        click.echo(_advice(found, eps, bool(written)), err=True)
     return code
 
 
@@ -409,11 +409,16 @@ def _result(found: approx.Approximant, eps: float | None = None, elapsed: float 
     return Result(found.network, found.target, found.certificate, found, eps, built, spent)
 
 
-def _advice(result: Result, kept: bool) -> str:
-    certificate = result.certificate
-    best = rounded_up(certificate.upper) if certificate else "unknown"
-    how = "it was written" if kept else f"keep it with --eps {best} -o FILE, or with --keep-best -o FILE"
-    return f"approx: eps = {result.eps:g} was not reached; the best result is certified to {best}: {how}"
+def _advice(found: approx.Approximant, eps: float, kept: bool) -> str:
+    """How to go on when eps was not reached: what the best result is, and how to keep it."""
+    certified = found.certificate.upper if found.certificate else float("inf")
+    if found.bound < certified:
+        best, how = f"proved a priori to {rounded_up(found.bound)}", "more --seconds may certify it; keep it with"
+    else:
+        best = f"certified to {rounded_up(certified)}"
+        how = f"keep it with --eps {rounded_up(certified)}, or with"
+    ending = "it was written" if kept else f"{how} --keep-best -o FILE"
+    return f"approx: eps = {eps:g} was not reached; the best result is {best}: {ending}"
 
 
 def _sentence(verdict: str, certificate: approx.Certificate, eps: float | None) -> str:

@@ -153,8 +153,24 @@ def test_build_that_does_not_reach_names_the_best_and_how_to_keep_it(
     done = run("build", "x**2", "--eps", "1e-9", "-o", "out.approx")
     assert done.exit_code == 2 and "0.25" in done.stderr and "--keep-best" in done.stderr
     assert not Path("out.approx").exists()
+    assert "certified to 0.25" in done.stderr and len(done.stderr.splitlines()) == 1
     kept = run("build", "x**2", "--eps", "1e-9", "-o", "out.approx", "--keep-best", "--json")
     assert kept.exit_code == 2 and json.loads(kept.stdout)["reached"] is False and Path("out.approx").exists()
+
+
+def test_a_bound_that_is_better_than_the_certificate_is_named(
+    run: Callable[..., Result], stub: SimpleNamespace
+) -> None:
+    from dataclasses import replace
+
+    def fail() -> Approximant:
+        found = parabola()
+        assert found.certificate is not None
+        raise UnreachableError("the budget ended", replace(found, certificate=replace(found.certificate, upper=1e9)))
+
+    stub.answer = fail
+    done = run("build", "x**2", "--eps", "0.1")
+    assert done.exit_code == 2 and "proved a priori to 0.25" in done.stderr and "--seconds" in done.stderr
 
 
 def test_build_with_nothing_certified_at_all(run: Callable[..., Result], stub: SimpleNamespace) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from approx.errors import UnsupportedError
+from approx.networks import PIECEWISE_LINEAR
 from approx.numbers import to_float
 from approx.plots import style
 from approx.plots.labels import plural, rounded_up, typeset
-from approx.plots.sampling import ErrorSample, breakpoints, envelope, sample_error
+from approx.plots.sampling import MOST_BREAKPOINTS, ErrorSample, breakpoints, envelope, sample_error
 
 if TYPE_CHECKING:
     from approx.approximant import Approximant
@@ -70,6 +71,10 @@ def plot_breakpoints(network: Network, domain: tuple[float, float], ax: Any = No
     lower, upper = (float(end) for end in domain)
     ax = style.axes_or_new(ax)
     kinks = breakpoints(network, lower, upper)
+    if kinks is None and network.activations <= PIECEWISE_LINEAR:
+        ax.plot(
+            [], [], color=style.QUIET, linewidth=0.7, label=f"more than {MOST_BREAKPOINTS:,} breakpoints, not shown"
+        )
     if kinks is None or not len(kinks):
         return ax
     across = ax.get_xaxis_transform()
@@ -111,7 +116,7 @@ def plot_error(
     size = certificate.lower if certificate is not None else approximant.bound
     sample = sample_error(network, approximant.target, lower, upper, kinks, size if math.isfinite(size) else 0.0)
     ax = style.axes_or_new(ax)
-    _draw_sample(ax, sample, 1 + (len(kinks) if kinks is not None else 0))
+    _draw_sample(ax, sample, _pieces(network, kinks))
     reach = _draw_bounds(ax, approximant, eps)
     if certificate is not None:
         _draw_witness(ax, approximant, lower, upper)
@@ -136,7 +141,14 @@ def _sides(target: Target) -> tuple[float, float]:
     return lower, upper
 
 
-def _draw_sample(ax: Any, sample: ErrorSample, pieces: int) -> None:
+def _pieces(network: Network, kinks: np.ndarray | None) -> float:
+    """How many pieces there are: unlisted ones are too many, and a smooth network is one."""
+    if kinks is not None:
+        return len(kinks) + 1
+    return math.inf if network.activations <= PIECEWISE_LINEAR else 1
+
+
+def _draw_sample(ax: Any, sample: ErrorSample, pieces: float) -> None:
     how = "sampled exactly" if sample.exact else "sampled"
     if pieces <= style.COLUMNS // 2:
         ax.plot(sample.x, sample.error, color=style.ERROR, linewidth=1.1, label=f"error ({how})", zorder=3)

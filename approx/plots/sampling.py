@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MOST_BREAKPOINTS = 250_000
 _LEAST_POINTS = 4_000
 _PER_PIECE = 8
+_UNLISTED_POINTS = 16_000
 #: Multiply-adds that one picture may spend in float64, and in rational arithmetic.
 _FLOAT_WORK = 4e9
 _EXACT_WORK = 2e6
@@ -87,11 +88,14 @@ def sample_error(
     """Return sampled errors f - net on [lower, upper]; `size` is the error's expected size, to judge rounding noise.
 
     With breakpoints: 8 points or more on each piece, the network interpolated between its breakpoints (it is affine
-    there). Without: equidistant points. When float64 rounding would exceed 2 % of `size`, fewer points in exact arithmetic.
+    there). Without: 16,000 points that no grid meets. When float64 rounding would exceed 2 % of `size`, fewer points in
+    exact arithmetic.
     """
-    nodes = np.concatenate(([lower], kinks if kinks is not None else [], [upper]))
-    per_piece = max(_PER_PIECE, -(-_LEAST_POINTS // (len(nodes) - 1)))
-    x = _subdivide(nodes, per_piece)
+    if kinks is None:
+        x = _scattered(lower, upper, _UNLISTED_POINTS)
+    else:
+        nodes = np.concatenate(([lower], kinks, [upper]))
+        x = _subdivide(nodes, max(_PER_PIECE, -(-_LEAST_POINTS // (len(nodes) - 1))))
     if _noisy(network, target, x, size):
         most = max(400, int(_EXACT_WORK / max(network.size.weights, 1)))
         x = x if len(x) <= most else x[np.linspace(0, len(x) - 1, most).round().astype(int)]
@@ -112,6 +116,12 @@ def exact_error(network: Network, target: Target, x: np.ndarray) -> np.ndarray:
             [value] = evaluate_exact(network, [point])
             errors[k] = float((target.ball([arb(to_fmpq(point))]) - arb(value)).mid())
     return errors
+
+
+def _scattered(lower: float, upper: float, count: int) -> np.ndarray:
+    """Multiples of the golden ratio modulo 1, sorted: an equidistant grid would beat against dyadic breakpoints."""
+    fraction = np.sort(np.arange(1, count - 1) * 0.6180339887498949 % 1.0)
+    return np.concatenate(([lower], lower + (upper - lower) * fraction, [upper]))
 
 
 def _subdivide(nodes: np.ndarray, parts: int) -> np.ndarray:

@@ -87,6 +87,15 @@ def test_many_pieces_become_an_envelope_with_a_close_up() -> None:
     assert len(plot_approximant(sine(200), figure=Figure(layout="constrained")).axes) == 2
 
 
+def test_breakpoints_that_cannot_be_listed_are_said_to_be_missing() -> None:
+    b = Builder(1)
+    form = b.input()
+    for _ in range(30):
+        form = b.relu(2 * form) - b.relu(4 * form - 2)
+    ax = plot_breakpoints(b.build([form]), (0, 1), Figure().subplots())
+    assert labels(ax) == "more than 250,000 breakpoints, not shown"
+
+
 def test_without_a_certificate_nothing_is_called_certified() -> None:
     a = sine()
     bare = approx.Approximant(a.network, a.target, 0.5, "interpolant", "a statement")

@@ -49,6 +49,13 @@ def test_samples_reach_the_supremum_on_every_piece(pieces: int) -> None:
     assert np.allclose(lowest, -1 / (4 * pieces**2), rtol=0.02)
 
 
+def test_unlisted_pieces_are_sampled_without_aliasing() -> None:
+    network, target = sawtooth(20), Target("x**2")  # 2^20 pieces: at dyadic points the error is exactly 0
+    sample = sample_error(network, target, 0.0, 1.0, None, 0.25**21)
+    _, low, high = envelope(sample.x, sample.error, 100)
+    assert (low < -0.97 * 0.25**21).all() and (high > -0.2 * 0.25**21).all()
+
+
 def test_interpolating_between_breakpoints_agrees_with_evaluating(monkeypatch: pytest.MonkeyPatch) -> None:
     network, target = interpolant(pieces=60), Target("sin(2*pi*x)")
     kinks = breakpoints(network, 0.0, 1.0)
