@@ -127,8 +127,7 @@ def to_mpf(value: Exact, bits: int) -> Any:
     mpf('0.5')
     """
     exact = to_fmpq(value.mid() if isinstance(value, arb) else value)
-    with mpmath.workprec(bits):
-        return mpmath.mpf(int(exact.p)) / int(exact.q) if exact.q != 1 else +mpmath.mpf(int(exact.p))
+    return mpmath.mp.make_mpf(mpmath.libmp.from_rational(int(exact.p), int(exact.q), bits, "n"))
 
 
 def to_float(value: Exact) -> float:

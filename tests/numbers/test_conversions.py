@@ -140,5 +140,7 @@ def test_exact_ball_keeps_a_power_of_two_radius():
 
 def test_mpf_of_a_rational_is_rounded_to_the_given_bits():
     assert abs(to_mpf(fmpq(1, 3), 200) - mpmath.mpf(1) / 3) < mpmath.mpf(2) ** -50
+    halfway = fmpq(2**60 + 2**30 + 1, 3 * 2**60)
+    assert float(to_mpf(halfway, 53)) == to_float(halfway), "one rounding, not two"
     with mpmath.workprec(300):
         assert abs(to_mpf(fmpq(1, 3), 300) * 3 - 1) < mpmath.mpf(2) ** -298
