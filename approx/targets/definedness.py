@@ -11,6 +11,7 @@ from approx.numbers import to_float, working_precision
 from approx.targets.balls import ball_value
 from approx.targets.domain import Domain
 from approx.targets.exact import exact_value
+from approx.targets.polynomials import has_sign, polynomial_of
 from approx.targets.program import Instruction, Program
 from approx.targets.slopes import slope_balls
 
@@ -135,6 +136,12 @@ def prove_sign(program: Program, box: Box, strict: bool, work: Work) -> None:
 
     The arguments of sqrt, log, ... inside are taken to be defined already (they are proved first).
     """
+    found = polynomial_of(program)
+    if found is not None:
+        with working_precision(_BITS):
+            index, polynomial = found
+            if has_sign(polynomial, *box[index], strict):
+                return
     pending = [box]
     width = [high - low for low, high in box]
     with working_precision(_BITS):
