@@ -73,7 +73,5 @@ def _free_of_roots(factor: fmpq_poly, low: fmpq, high: fmpq, closed: bool) -> bo
         root = -fmpq(factor[0]) / fmpq(factor[1])
         return bool(root < low or root > high or (not closed and root in (low, high)))
     roots: Any = factor.complex_roots()
-    for root, _ in roots:
-        if root.imag.contains(0) and not (root.real < arb(low) or root.real > arb(high)):
-            return False
-    return True
+    real = [root.real for root, _ in roots if root.imag.contains(0)]
+    return all(root < arb(low) or root > arb(high) for root in real)
