@@ -82,9 +82,9 @@ def test_build_speed():
     polynomials = float_polynomials(f, axes, 3, 1e-9)
     plan = Tail(polynomials, 1e-6)
     assert plan.choose_levels(1e-6)
-    start = time.perf_counter()
+    start = time.process_time()
     net = assemble(axes, front(axes), polynomials, plan)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert net.size.weights > 1e6 and net.size.weights / seconds > 1e6
 
 

@@ -71,9 +71,9 @@ def test_two_sided_needs_fewer_knots_and_rate_is_two():
 
 def test_vectorised_build():
     f = Target("sin(2*pi*x)")
-    start = time.perf_counter()
+    start = time.process_time()
     found = piecewise_linear(f, 1e-10)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
     assert 2e5 < found.network.size.weights < 1.2 * 3.6e5 * 1.03
 
 

@@ -188,10 +188,10 @@ CHANGES: dict[str, Callable[[dict[str, Any], dict[str, bytes]], Any]] = {
 def test_hostile_contents(tmp_path: Path, name: str) -> None:
     small().save(tmp_path / "n")
     changed = rewritten(tmp_path / "n", lambda m, a: CHANGES[name](m, a) and None)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FileFormatError) as caught:
         load_network(changed)
-    assert time.perf_counter() - start < 1 and "\n" not in str(caught.value)
+    assert time.process_time() - start < 1 and "\n" not in str(caught.value)
 
 
 def test_an_unchanged_rewrite_still_loads(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_an_unchanged_rewrite_still_loads(tmp_path: Path) -> None:
 
 def test_bombs_are_refused_within_a_second(tmp_path: Path) -> None:
     small().save(tmp_path / "n")
-    start = time.perf_counter()
+    start = time.process_time()
     header = npy(np.zeros(0))
     bombs = {
         "deep": lambda m, a: m.update(x=json.loads("[" * 900 + "]" * 900)),
@@ -212,16 +212,16 @@ def test_bombs_are_refused_within_a_second(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError):
         load_network(rewritten(tmp_path / "n", lambda m, a: a.update({"net.values.npy": huge_shape})))
     made = rewritten(tmp_path / "n", bombs["zeros"])
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FileFormatError, match="more than accepted"):
         load_network(made)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     text = (tmp_path / "deep.json").as_posix()
     with zipfile.ZipFile(tmp_path / "deep", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("manifest.json", '{"format": "approx", "version": 1, "x": ' + "[" * 10**6 + "]" * 10**6 + "}")
     with pytest.raises(FileFormatError):
         load_network(tmp_path / "deep")
-    assert text and time.perf_counter() - start < 5
+    assert text and time.process_time() - start < 5
 
 
 def test_arrays_and_manifest_are_what_they_were(tmp_path: Path) -> None:

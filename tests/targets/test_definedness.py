@@ -37,20 +37,20 @@ UNDEFINED = [
 
 @pytest.mark.parametrize(("text", "domain"), DEFINED, ids=str)
 def test_defined_targets_pass(text, domain):
-    start = time.perf_counter()
+    start = time.process_time()
     target = Target(text, domain)
     target.check_defined()
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     with working_precision(64):
         assert target.ball(target.domain.balls()).is_finite() or text.startswith(("tan", "1/", "log", "x**x"))
 
 
 @pytest.mark.parametrize(("text", "domain", "reason", "where"), UNDEFINED, ids=str)
 def test_undefined_targets_name_the_reason_and_the_place(text, domain, reason, where):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(DomainError) as caught:
         Target(text, domain).check_defined()
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     message = str(caught.value)
     assert reason in message and "\n" not in message
     if where is not None:
