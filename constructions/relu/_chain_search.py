@@ -68,13 +68,29 @@ def explore(t: Array, y: Array, eps: float, largest: int = 6, number: int = STAR
         for k in range(max(1, best - 2), best + 1):
             search.grow(k, h)
     fits = search.narrowed()
-    if best <= 3:  # cheap: once more from other starts
-        again = _Search(t, y, eps, number, seed + 1)
-        for h in (0, 1):
-            for k in range(max(1, best - 1), best + 1):
-                again.grow(k, h)
-        fits += again.narrowed()
+    if 2 <= best <= 3:
+        fits += roam(Shape((0,) * best), t, y, eps, (number + 1) // 2, seed)
     return sorted(fits, key=lambda f: promise(f, t, eps, 80.0))
+
+
+def roam(shape: Shape, t: Array, y: Array, eps: float, number: int, seed: int) -> list[Fit]:
+    """Fits from wide starts that are led to few levels from the beginning: slow, but finds small later squares."""
+    rng = np.random.default_rng([seed, shape.squares])
+    weights = np.full(len(t), 1 / len(t))
+    found: list[Fit] = []
+    for _ in range(number):
+        theta = np.zeros(shape.nonlinear)
+        theta[shape.slots[0].o[0]] = 10 ** rng.uniform(-0.6, 0.6)
+        for slots in shape.slots[1:-1]:  # differences of the units before, which are nearly equal
+            direction = rng.normal(size=1 + len(slots.b))
+            theta[[*slots.o, *slots.b]] = (direction - direction.mean()) * 10 ** rng.uniform(0.3, 1.2)
+        fit = projected_fit(shape, theta, t, y, weights, 4)
+        for demand, iterations in ((30.0, 30), (5.0, 20), (1.0, 80)):
+            if fit is not None and (demand == 30 or fit.rms < 100 * demand * eps):
+                fit = shrink(fit, t, y, demand * eps, iterations)
+        if fit is not None and fit.rms < eps:
+            found.append(fit)
+    return found
 
 
 class _Search:
