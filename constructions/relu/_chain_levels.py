@@ -21,6 +21,7 @@ from constructions.relu._chain_symmetry import Bend, Stage
 
 Core = Callable[[Writer, Form], Form]
 NEAR = 300  # points around which the error is sampled more closely
+TRIES = 10  # fits whose variants are looked at
 MARGIN = 0.003  # the certificate's upper bound must fit between the observed error and eps
 
 
@@ -111,28 +112,34 @@ def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
     return result
 
 
-def best_solution(
-    problem: Problem, number: int, proves: Callable[[Network], bool], tries: int = 10
-) -> Solution | None:
+def best_solution(problem: Problem, number: int, proves: Callable[[Network], bool]) -> Solution | None:
     """The Solution with the fewest weights, among the most promising chains and their variants, that `proves` accepts.
 
-    None when there is no such Solution.
+    None when there is no such Solution after a second search from other starts.
     """
     bends = sum(isinstance(s, Bend) for s in problem.stages)
     eps = problem.eps * (1 - 0.2 * min(bends, 3))
+    for seed in (5, 8):
+        fits = explore(problem.grid, problem.values, eps, number=number, seed=seed)
+        found = _solutions(problem, fits[:TRIES], eps)
+        best = next((s for s in found if proves(s.network)), None)
+        if best is not None:
+            return best
+    return None
+
+
+def _solutions(problem: Problem, fits: list[Fit], eps: float) -> list[Solution]:
+    """The Solutions of the fits and their variants, the best three polished, fewest weights first."""
     t, y = problem.grid, problem.values
-    pool: list[Fit] = []
-    for fit in explore(t, y, eps, number=number)[:tries]:
-        pool += variants(fit, t, y, eps)
+    pool = [v for fit in fits for v in variants(fit, t, y, eps)]
     found: list[Solution] = []
-    for fit in ranked(pool, t, y, eps)[: 2 * tries]:
+    for fit in ranked(pool, t, y, eps)[: 2 * TRIES]:
         limit = min((s.network.size.weights for s in found), default=10**6)
         solution = settle(problem, fit, limit)
         if solution is not None:
             found.append(solution)
     found.sort(key=lambda s: s.key)
-    found = sorted([polish(problem, s) for s in found[:3]] + found, key=lambda s: s.key)
-    return next((s for s in found if proves(s.network)), None)
+    return sorted([polish(problem, s) for s in found[:3]] + found, key=lambda s: s.key)
 
 
 def polish(problem: Problem, solution: Solution) -> Solution:
