@@ -124,7 +124,8 @@ def _activate(z: Vector, error: np.ndarray, ends: tuple[slice, slice], activatio
     positive = z[0] > 0
     if activation == "abs":
         return tuple(np.where(positive, c, -c) for c in z), error
-    dead = np.maximum(left, right) * (1 - 2.0**-40) + error <= 0
+    # The share 2^-20 covers what the additions that made `error` may have lost on the way here.
+    dead = np.maximum(left, right) * (1 - 2.0**-20) + error <= 0
     # A NaN stays a NaN here (comparison false on both sides would hide it), so that the caller sees it.
     value = tuple(np.where(positive | np.isnan(z[0]), c, 0.0) for c in z)
     return value, np.where(dead, 0.0, error)
