@@ -122,7 +122,9 @@ def best_solution(problem: Problem, number: int, proves: Callable[[Network], boo
     for seed in (5, 8):
         fits = explore(problem.grid, problem.values, eps, number=number, seed=seed)
         found = _solutions(problem, fits[:TRIES], eps)
-        best = next((s for s in found if proves(s.network)), None)
+        best = next((s for s in found[:8] if proves(s.network)), None)
+        if best is None:  # the samples missed some of the error: one level more where it helps most
+            best = next((s for s in (_raised(problem, s) for s in found[:3]) if proves(s.network)), None)
         if best is not None:
             return best
     return None
@@ -140,6 +142,15 @@ def _solutions(problem: Problem, fits: list[Fit], eps: float) -> list[Solution]:
             found.append(solution)
     found.sort(key=lambda s: s.key)
     return sorted([polish(problem, s) for s in found[:3]] + found, key=lambda s: s.key)
+
+
+def _raised(problem: Problem, solution: Solution) -> Solution:
+    """The Solution with one more level, where it lowers the observed error most."""
+    n = len(solution.levels)
+    state = _Settling(problem, solution.fit, n)
+    current = [*solution.levels, *solution.bends]
+    best = min((_changed(current, j, 1) for j in range(len(current))), key=state.error)
+    return Solution(state.network(best), solution.fit, tuple(best[:n]), tuple(best[n:]), state.error(best))
 
 
 def polish(problem: Problem, solution: Solution) -> Solution:

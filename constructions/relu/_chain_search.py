@@ -22,19 +22,19 @@ ROUNDS = (
 def starts(shape: Shape, t: Array, y: Array, number: int, seed: int, previous: list[Fit]) -> list[Fit]:
     """`number` rough fits from seeded random starts.
 
-    Of six starts two are moderate, two extend a fit with one square less, and two have parameters of very different
-    sizes and are hardly fitted: such chains may have small later squares.
+    Of six starts two are moderate, three extend a fit with one square less, and one has parameters of very different
+    sizes and is hardly fitted: such chains may have small later squares.
     """
     rng = np.random.default_rng([seed, shape.squares, shape.hinges])
     weights = np.full(len(t), 1 / len(t))
     found: list[Fit] = []
     for k in range(number if shape.nonlinear else 1):
-        theta = _random(shape, rng, wide=k % 3 == 2 or (previous != [] and k % 4 == 0))
-        if previous and k % 2 == 0 and k % 3 != 2:
+        theta = _random(shape, rng, wide=k % 6 == 5 or (previous != [] and k % 2 == 0))
+        if previous and k % 2 == 0:
             old = previous[int(rng.integers(len(previous)))]
             values, copied = embed(old.shape, old.theta, shape)
             theta = np.where(copied, values, theta)
-        iterations = 10 if k % 3 < 2 else 4 + k % 2 * 6
+        iterations = 10 if k % 6 < 5 else 4
         fit = projected_fit(shape, admissible(shape, theta), t, y, weights, iterations)
         if fit is not None:
             found.append(fit)
