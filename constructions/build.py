@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,8 @@ def build(
     """The smallest Approximant with certified sup |target - network| <= eps among the constructions that apply.
 
     With a `method` named, that construction alone, with its own options. The certificate is attached (certify=False
-    leaves it out and relies on the proved bound). Deterministic: the same call gives the same network.
+    leaves it out and relies on the proved bound). Deterministic: the same call gives the same network. Ctrl-C ends the search
+    with the smallest network so far.
 
     Raises InputError (eps, method), DomainError (target undefined somewhere), RegularityError (a named method that does
     not apply), UnreachableError when nothing certified reaches eps; `.best` is then the best certified result.
@@ -45,6 +47,7 @@ def build(
     if method != "auto":
         row = catalogue()[method]
         _refuse_unfit(row, f)
+        _refuse_options(row, options)
         return _accept(_attempt(row, f, goal, certify, rtol, budget, say, options), goal, certify)
     if options:
         raise InputError("options", sorted(options), "no options without a named method")
@@ -68,6 +71,13 @@ def _refuse_unfit(row: Construction, target: Target) -> None:
         raise RegularityError(f"{reason}; methods that take it: {fits}")
 
 
+def _refuse_options(row: Construction, options: dict[str, Any]) -> None:
+    known = [n for n, p in inspect.signature(row.builder).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            raise InputError(name, options[name], f"the options of {row.name}: {', '.join(known) or 'none'}")
+
+
 def _smallest(f: Target, goal: float, certify: bool, rtol: float, budget: Budget | None, say: Progress) -> Approximant:
     best: Approximant | None = None
     closest: Approximant | None = None
@@ -80,6 +90,9 @@ def _smallest(f: Target, goal: float, certify: bool, rtol: float, budget: Budget
             continue
         try:
             found = _attempt(row, f, goal, certify, rtol, budget, say, {})
+        except KeyboardInterrupt:
+            reasons = ["interrupted"]
+            break
         except (RegularityError, UnreachableError, DomainError) as error:
             reasons.append(f"{row.name}: {error}")
             partial: Approximant | None = getattr(error, "best", None)

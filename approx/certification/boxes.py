@@ -96,8 +96,10 @@ class _Search:
         self.improve(everything)
         while self.open and not self.work.exhausted:
             boxes = self.open[-1]
-            active = np.flatnonzero(~(boxes.upper <= self.goal))
-            done = np.flatnonzero(boxes.upper <= self.goal)
+            # Where the cover itself is too coarse (kinks, poles) halving boxes cannot help: such boxes are settled as is.
+            stuck = ~(self.cover.remainders[boxes.cell] <= self.goal)
+            active = np.flatnonzero(~(boxes.upper <= self.goal) & ~stuck)
+            done = np.flatnonzero((boxes.upper <= self.goal) | stuck)
             self.settled = max(self.settled, float(boxes.upper[done].max(initial=0.0)))
             if not len(active):
                 self.open.pop()

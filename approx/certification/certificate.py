@@ -43,6 +43,7 @@ class Certificate:
     domain: tuple[tuple[fmpq, fmpq], ...]
     target_text: str
     digest: str
+    atol: float = 0.0
     semantics: str = "exact"
     assumptions: tuple[str, ...] = ()
     work: Mapping[str, Any] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class Certificate:
             "status": self.status,
             "method": self.method,
             "rtol": self.rtol,
+            "atol": self.atol,
             "domain": [[_hex(a), _hex(b)] for a, b in self.domain],
             "target": self.target_text,
             "digest": self.digest,
@@ -107,6 +109,7 @@ class Certificate:
                 status=status,
                 method=str(data["method"]),
                 rtol=float(data["rtol"]),
+                atol=float(data["atol"]),
                 domain=tuple((_unhex(a), _unhex(b)) for a, b in data["domain"]),
                 target_text=str(data["target"]),
                 digest=str(data["digest"]),

@@ -75,6 +75,7 @@ def certify(
         status=status,
         method=name,
         rtol=rtol,
+        atol=atol,
         domain=tuple(zip(target.domain.lower, target.domain.upper, strict=True)),
         target_text=target.text,
         digest=network_digest(network),

@@ -88,7 +88,7 @@ def _check_identity(c: Certificate, net: Network, target: Target, proved: list[s
         refuted.append("the certificate was issued for another target or domain")
     if not c.lower <= c.upper or c.lower < 0:
         refuted.append(f"the enclosure [{c.lower}, {c.upper}] is empty or negative")
-    if c.status == "tight" and not (c.upper <= c.lower * (1 + c.rtol) * (1 + 1e-12) or c.lower == 0):
+    if c.status == "tight" and not c.upper <= max(c.lower * (1 + c.rtol), c.atol):
         refuted.append("the status is 'tight' but the enclosure is not")
     if c.status != "conditional" and target.assumptions:
         refuted.append("the target depends on declared assumptions but the status does not say so")

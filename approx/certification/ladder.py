@@ -62,7 +62,8 @@ def _serial(
 ) -> tuple[float, float, Sequence[fmpq], str]:
     program = Program(network)
     guess = _observed(program, target)
-    tolerance = max(_COVER_SHARE * max(rtol * guess, atol), 1e-300)
+    # An absolute tolerance must not coarsen the cover: eps itself may be asked for as atol.
+    tolerance = max(_COVER_SHARE * max(rtol * guess, 1e-3 * atol), 1e-300)
     if target.assumptions:
         cover = declared_cover(target, tolerance)
     else:

@@ -159,7 +159,8 @@ class Search:
         if self.network.size.weights > _EXACT_WEIGHTS:
             x, value = self.rounded_value(x)
         else:
-            value = arb(evaluate_exact(self.network, [x])[0])
+            with working_precision(_WITNESS_BITS):
+                value = arb(evaluate_exact(self.network, [x])[0])
         with working_precision(_WITNESS_BITS):
             ball = abs(self.target.ball([arb(x)]) - value)
             low = float_down(ball.lower()) if ball.is_finite() else 0.0
@@ -174,7 +175,8 @@ class Search:
                 near = float(point)
                 break
         else:
-            return x, arb(evaluate_exact(self.network, [x])[0])
+            with working_precision(_WITNESS_BITS):
+                return x, arb(evaluate_exact(self.network, [x])[0])
         ends, zero = np.array([near, near]), np.zeros(2)
         value, error = forward(self.program, (ends, zero), True, DoubleDouble)
         with working_precision(_WITNESS_BITS):

@@ -27,7 +27,6 @@ from constructions.relu.square import square
 from constructions.relu.square_chain import square_chain
 
 
-
 def _at_least(name: str) -> dict[str, Any]:
     return {"estimate": lambda target, eps: floor_of(name)}
 

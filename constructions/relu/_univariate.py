@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 
-from constructions.relu.polynomial import polynomial
-
 from approx.approximant import Approximant
 from approx.errors import RegularityError, UnreachableError
 from approx.targets import Target
 from constructions.relu.piecewise_linear import piecewise_linear
+from constructions.relu.polynomial import polynomial
 
 #: Parts recur while a composition varies the shares of the others; a small memory saves most of the time.
 _MEMORY: OrderedDict[tuple[str, str, float], Approximant] = OrderedDict()

@@ -13,7 +13,7 @@ from approx.certification import decompose
 from approx.certification.pieces import Program
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_exact
-from approx.networks import Builder, dense_block, identity, layer, Network
+from approx.networks import Builder, Network, dense_block, identity, layer
 from approx.numbers import working_precision
 from constructions.relu.square import square, square_form
 
