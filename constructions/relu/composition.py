@@ -264,7 +264,9 @@ def _replace_by_chains(best: _Choice, base: list[float]) -> None:
     """Try the slower square chains for the functions of one quantity, at their proved share and at twice that."""
     assembly = Assembly(best.target, Builder(best.target.dimension), base)
     assembly.realise(best.parts)
-    functions = {k: h for k, h in assembly.functions.items() if h.tree != _SQUARE}
+    functions = {
+        k: h for k, h in assembly.functions.items() if h.tree != _SQUARE and smallest_univariate(h, base[k]).bound > 0
+    }
     if not functions or len(functions) > _MOST_CHAINS:
         return
     for scale in (1.0, 1.8) if len(functions) == 1 else (1.0,):
