@@ -56,7 +56,8 @@ def square_chain(target: Target, eps: Any, *, starts: int = STARTS) -> Approxima
     problem = make_problem(target, wanted)
     if is_affine(_interpolant(problem), 0.5 * wanted):
         return _affine(target, problem)
-    solution = best_solution(problem, starts, lambda n: certify(n, target, rtol=0.005).upper <= wanted)
+    with np.errstate(all="ignore"):  # starts that run away overflow, and are dropped for it
+        solution = best_solution(problem, starts, lambda n: certify(n, target, rtol=0.005).upper <= wanted)
     if solution is None:
         raise UnreachableError(f"square-chain: no chain found with certified error <= {wanted:g}")
     return _approximant(target, problem, solution)
