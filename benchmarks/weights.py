@@ -1,8 +1,8 @@
 """How many weights does every method need, certified, for ten functions of one variable at five accuracies?
 
 Each entry is the exact count of a network whose certificate has upper <= eps; "-" where a method does not apply or does not
-reach eps, "~n" where it would need more than 200,000 weights and was not built. APPROX_FUNCTIONS (numbers from 0) and
-APPROX_EPS (comma separated) restrict the table. The last columns give the winner, its certified upper bound and seconds.
+reach eps, "~n" where it would need more than 200,000 weights and was not built. APPROX_FUNCTIONS (numbers from 0),
+APPROX_EPS and APPROX_METHODS (comma separated) restrict the table. The last columns give the winner, its certified upper bound and seconds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def table() -> list[tuple[str, ...]]:
     functions = [FUNCTIONS[int(k)] for k in chosen.split(",")] if chosen else FUNCTIONS
     levels = os.environ.get("APPROX_EPS")
     accuracies = [float(e) for e in levels.split(",")] if levels else ACCURACIES
-    rows = [r for r in constructions.catalogue() if 1 in r.dimensions]
+    named = os.environ.get("APPROX_METHODS")
+    rows = [r for r in constructions.catalogue() if 1 in r.dimensions and (not named or r.name in named.split(","))]
     result = [("f", "eps", *(r.name for r in rows), "winner", "certified", "seconds")]
     for text, domain in functions:
         for eps in accuracies:

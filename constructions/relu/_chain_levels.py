@@ -14,7 +14,7 @@ import numpy as np
 from approx.networks import Builder, Form, Network
 from approx.numbers import to_fmpq
 from constructions.relu._chain_fit import Fit, folded, projected_fit, promise, real_levels, shrink
-from constructions.relu._chain_model import Array, padded, tie, unit_errors
+from constructions.relu._chain_model import Array, forward, padded, tie, unit_errors
 from constructions.relu._chain_network import NetworkWriter, Writer, chain_form, staged_form
 from constructions.relu._chain_search import explore
 from constructions.relu._chain_symmetry import Bend, Stage
@@ -85,13 +85,31 @@ def chain_core(problem: Problem, fit: Fit, levels: Sequence[int]) -> Core:
     return lambda writer, t: chain_form(writer, t, fit, levels, problem.grid)
 
 
+def overshoot(unit: Array) -> float:
+    """How far a unit leaves the range of its grid values between the grid points, by parabolas through its extrema.
+
+    Without room for it the next square is asked beyond [0, 1], where it is no square: the error no level can mend.
+    """
+    u = np.ravel(unit)
+    worst = 0.0
+    for v in (u, -u):
+        a, b, c = v[:-2], v[1:-1], v[2:]
+        peak = (b >= a) & (b >= c) & (a - 2 * b + c < 0)
+        if peak.any():
+            top = b[peak] + (a[peak] - c[peak]) ** 2 / (-8 * (a - 2 * b + c)[peak])
+            worst = max(worst, float(top.max() - v.max()))
+    return worst
+
+
 def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
     """The fit with pads, and its versions with free folds and with its hinge tied to the first square."""
     _, levels = real_levels(fit, t, y, eps)
     if not np.isfinite(levels).all() or levels.max() < 1:
         levels = np.full(fit.shape.squares, max(3.0, float(np.log(1 / eps) / np.log(4))))
     rough = tuple(int(np.ceil(v)) for v in levels)
-    room = tuple(min(1.3 * e, 0.2) for e in unit_errors(fit.shape, fit.theta, t, rough)[1:])
+    errors = unit_errors(fit.shape, fit.theta, t, rough)[1:]
+    beyond = [overshoot(u) for u in forward(fit.shape, fit.theta, t).units[1:]]
+    room = tuple(min(1.3 * (e + b), 0.2) for e, b in zip(errors, beyond, strict=False))
     shape, theta = padded(fit.shape, fit.theta, room)
     weights = np.full(len(t), 1 / len(t))
     plain = projected_fit(shape, theta, t, y, weights, 0)
