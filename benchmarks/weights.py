@@ -2,7 +2,8 @@
 
 Each entry is the exact count of a network whose certificate has upper <= eps; "-" where a method does not apply or does not
 reach eps, "~n" where it would need more than 200,000 weights and was not built. APPROX_FUNCTIONS (numbers from 0),
-APPROX_EPS and APPROX_METHODS (comma separated) restrict the table. The last columns give the winner, its certified upper bound and seconds.
+APPROX_EPS and APPROX_METHODS (comma separated) restrict the table. The last columns give the winner, its certified upper
+bound and seconds.
 """
 
 from __future__ import annotations

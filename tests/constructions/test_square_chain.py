@@ -195,3 +195,15 @@ def test_bad_input() -> None:
         square_chain(Target("x"), 1e-3, starts=0)
     with pytest.raises(RegularityError):
         square_chain(Target("x*y"), 1e-3)
+
+
+def test_room_is_made_for_extrema_between_the_grid_points():
+    """Units whose peak falls between grid points leave [0, 1]: without room no number of levels would help."""
+    from constructions.relu._chain_levels import overshoot
+
+    angles = np.linspace(0, np.pi, 122)
+    unit = np.cos(angles - 0.5)
+    beyond = 1.0 - unit.max()
+    assert beyond > 1e-6
+    assert abs(overshoot(unit) - beyond) < 0.01 * beyond
+    assert overshoot(angles) == 0.0
