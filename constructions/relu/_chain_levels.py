@@ -21,6 +21,7 @@ from constructions.relu._chain_symmetry import Bend, Stage
 
 Core = Callable[[Writer, Form], Form]
 NEAR = 300  # points around which the error is sampled more closely
+CANDIDATES = 3  # networks handed to the certificate, which takes seconds each at 1e-10
 TRIES = 10  # fits whose variants are looked at
 MARGIN = 0.003  # the certificate's upper bound must fit between the observed error and eps
 
@@ -140,7 +141,7 @@ def best_solution(problem: Problem, number: int, proves: Callable[[Network], boo
     for seed in (5, 8):
         fits = explore(problem.grid, problem.values, eps, number=number, seed=seed)
         found = _solutions(problem, fits[:TRIES], eps)
-        best = next((s for s in found[:8] if proves(s.network)), None)
+        best = next((s for s in found[:CANDIDATES] if proves(s.network)), None)
         if best is None:  # the samples missed some of the error: one level more where it helps most
             best = next((s for s in (_raised(problem, s) for s in found[:3]) if proves(s.network)), None)
         if best is not None:
