@@ -1,0 +1,11 @@
+"""Networks of a fixed number of units that reach any accuracy: only their weights, exact and computed, grow.
+
+ROWS lists the builders for the catalogue as (builder, numbers of variables, declaration, further settings of the row), as
+`constructions.relu.ROWS` does. None of them is automatic: they win on units and on bits, not on the number of weights.
+"""
+
+from typing import Any
+
+ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = ()
+
+__all__ = ["ROWS"]
