@@ -20,6 +20,7 @@ import scipy.sparse
 from approx.certification.arithmetic import Arithmetic, Float64, Vector, join, take
 from approx.certification.hinges import HingeSum, Line
 from approx.errors import UnsupportedError
+from approx.evaluation.fitness import unfit_reason
 from approx.networks import PIECEWISE_LINEAR, Layer, Network, Values
 from approx.numbers import to_float, to_fmpq
 from approx.numbers.doubledouble import dd_add
@@ -49,6 +50,10 @@ class Program:
             names = ", ".join(sorted(network.activations - PIECEWISE_LINEAR))
             raise UnsupportedError(
                 f"exact decomposition into pieces needs a piecewise linear network; this one has {names}"
+            )
+        if not network.tags["rational"] or unfit_reason(network):
+            raise UnsupportedError(
+                "following a network along pieces needs rational weights within the range of float64"
             )
         self.network = network
         self.inputs = network.inputs

@@ -10,6 +10,7 @@ import numpy as np
 
 from approx.errors import InputError, MissingExtraError, UnsupportedError
 from approx.evaluation import evaluate, rounding_slack
+from approx.evaluation.fitness import refuse_unfit
 from approx.evaluation.slack import ADMITTED, UNIT, running_bound
 from approx.networks import Layer, Network
 from approx.networks.container import write_atomically
@@ -71,6 +72,7 @@ def to_onnx(network: Network, path: str | Path, dtype: str = "float64", points: 
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx", "writing ONNX files") from error
     kind = np.dtype(dtype)
+    refuse_unfit(network)
     _check_sizes(network, kind)
     sample = _sample(network) if points is None else np.asarray(points, dtype=np.float64).reshape(-1, network.inputs)
     model = _model(onnx, network, kind)
