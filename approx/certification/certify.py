@@ -11,6 +11,7 @@ import numpy as np
 
 from approx.certification.budget import Budget, Work
 from approx.certification.certificate import Certificate, network_digest
+from approx.certification.steps import step_enclosure
 from approx.certification.structure import structural_enclosure
 from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
@@ -37,9 +38,9 @@ def certify(
     enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
 
     method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
-    and bound), "structure" (sawtooth squares of any depth against x**2), or "auto". semantics: "exact" (the real
-    function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
-    (one variable; results do not depend on their number).
+    and bound), "structure" (sawtooth squares of any depth against x**2; step networks of floor and 2^t, cell by cell), or
+    "auto". semantics: "exact" (the real function of the exact weights). executor: any concurrent.futures.Executor; parts of
+    the domain are certified by it (one variable; results do not depend on their number).
 
     Raises InputError (shapes, rtol, unknown method), UnsupportedError (activations), DomainError.
     Source: derived; docs/certification.md.
@@ -57,10 +58,10 @@ def certify(
     work = Work(budget or Budget())
     found: tuple[float, float, Sequence[Any], str] | None = None
     if method in ("auto", "structure"):
-        found = structural_enclosure(network, target, work)
+        found = structural_enclosure(network, target, work) or step_enclosure(network, target, rtol, atol, work)
     if found is None and method == "structure":
         raise UnsupportedError(
-            "no structural certificate applies: the network is not a sawtooth square, or the target not x**2"
+            "no structural certificate applies: the network is no sawtooth square (or the target not x**2) and no step network"
         )
     if found is None:
         found = _search(network, target, rtol, atol, work, method, executor)

@@ -21,6 +21,8 @@ from flint import arb, fmpq
 
 from approx.certification.certificate import Certificate, network_digest
 from approx.errors import InputError, UnsupportedError
+from approx.evaluation import evaluate_exact
+from approx.evaluation.exact import RATIONAL
 from approx.networks import PIECEWISE_LINEAR, Network
 from approx.numbers import to_fmpq, working_precision
 from approx.targets import Target
@@ -113,10 +115,12 @@ def _gap_at(net: Network, target: Target, point: list[fmpq]) -> arb:
             for unit, weight in terms:
                 z = z + weight * values[unit]
             values.append(z if activation == "identity" or z >= 0 else -z if activation == "abs" else fmpq(0))
+    elif net.activations <= RATIONAL and net.tags["rational"]:
+        values.append(evaluate_exact(net, [point])[0])
     else:
-        from approx.evaluation import evaluate_balls
+        from approx.evaluation import evaluate_precisely
 
-        values += evaluate_balls(net, [arb(x) for x in point])
+        values += evaluate_precisely(net, [point], bits=_BITS)
     return abs(target.ball([arb(x) for x in point]) - arb(values[-1]))
 
 

@@ -6,6 +6,16 @@ ROWS lists the builders for the catalogue as (builder, numbers of variables, dec
 
 from typing import Any
 
-ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = ()
+from constructions.superexpressive import floor_exp2 as _floor_exp2
+from constructions.superexpressive import log_free as _log_free
+from constructions.superexpressive.floor_exp2 import floor_exp2
+from constructions.superexpressive.log_free import log_free
 
-__all__ = ["ROWS"]
+_NAMED: dict[str, Any] = {"automatic": False}
+
+ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
+    (floor_exp2, (1, 2, 3), _floor_exp2.DESCRIPTION, _NAMED),
+    (log_free, (1, 2, 3), _log_free.DESCRIPTION, _NAMED),
+)
+
+__all__ = ["ROWS", "floor_exp2", "log_free"]
