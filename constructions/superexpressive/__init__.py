@@ -2,10 +2,13 @@
 
 ROWS lists the builders for the catalogue as (builder, numbers of variables, declaration, further settings of the row), as
 `constructions.relu.ROWS` does. None of them is automatic: they win on units and on bits, not on the number of weights.
+`select_weight` and `certify_weight` are the number theory behind them.
 """
 
 from typing import Any
 
+from constructions.superexpressive.weights import Weight, WeightCheck, certify_weight, select_weight
+
 ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = ()
 
-__all__ = ["ROWS"]
+__all__ = ["ROWS", "Weight", "WeightCheck", "certify_weight", "select_weight"]
