@@ -114,9 +114,9 @@ def _gap_at(net: Network, target: Target, point: list[fmpq]) -> arb:
                 z = z + weight * values[unit]
             values.append(z if activation == "identity" or z >= 0 else -z if activation == "abs" else fmpq(0))
     else:
-        from approx.evaluation import evaluate_balls
+        from approx.evaluation import evaluate_precisely
 
-        values += evaluate_balls(net, [arb(x) for x in point])
+        values += evaluate_precisely(net, [point], bits=_BITS)
     return abs(target.ball([arb(x) for x in point]) - arb(values[-1]))
 
 

@@ -7,8 +7,21 @@ ROWS lists the builders for the catalogue as (builder, numbers of variables, dec
 
 from typing import Any
 
+from constructions.superexpressive import sin_floor as _sin_floor
+from constructions.superexpressive._structure import structural_balls
+from constructions.superexpressive.sin_floor import sin_floor
 from constructions.superexpressive.weights import Weight, WeightCheck, certify_weight, select_weight
 
-ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = ()
+ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
+    (sin_floor, (1, 2, 3), _sin_floor.DESCRIPTION, {"automatic": False}),
+)
 
-__all__ = ["ROWS", "Weight", "WeightCheck", "certify_weight", "select_weight"]
+__all__ = [
+    "ROWS",
+    "Weight",
+    "WeightCheck",
+    "certify_weight",
+    "select_weight",
+    "sin_floor",
+    "structural_balls",
+]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flint import arb, fmpq
@@ -15,12 +16,16 @@ from approx.numbers import to_fmpq
 _ACCEPTED = "numbers in [0, 1): floats, rationals or balls (their midpoints in [0, 1))"
 
 
-class FixedPoint(NamedTuple):
+@dataclass(frozen=True)
+class FixedPoint:
     """Values in units of 2^-width, each within `slack` units of the value (or of every point of the ball) that was given."""
 
     integers: list[int]
     width: int
     slack: float
+
+    def __len__(self) -> int:
+        return len(self.integers)
 
 
 def width_for(count: int, bits: int) -> int:
