@@ -38,9 +38,10 @@ def certify(
     enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
 
     method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
-    and bound), "structure" (sawtooth squares of any depth against x**2; step networks of floor and 2^t, cell by cell), or
-    "auto". semantics: "exact" (the real function of the exact weights). executor: any concurrent.futures.Executor; parts of
-    the domain are certified by it (one variable; results do not depend on their number).
+    and bound), "structure" (sawtooth squares of any depth against x**2, what `structure.register` added: constructions adds
+    the superexpressive networks; and step networks of floor and 2^t, cell by cell), or "auto". semantics: "exact" (the real
+    function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
+    (one variable; results do not depend on their number).
 
     Raises InputError (shapes, rtol, unknown method), UnsupportedError (activations), DomainError.
     Source: derived; docs/certification.md.
@@ -61,7 +62,8 @@ def certify(
         found = structural_enclosure(network, target, work) or step_enclosure(network, target, rtol, atol, work)
     if found is None and method == "structure":
         raise UnsupportedError(
-            "no structural certificate applies: the network is no sawtooth square (or the target not x**2) and no step network"
+            "no structural certificate applies: neither a sawtooth square with target x**2, nor a step network of floor and "
+            "2^t, nor of a kind that an imported package recognises (import constructions adds the superexpressive ones)"
         )
     if found is None:
         found = _search(network, target, rtol, atol, work, method, executor)

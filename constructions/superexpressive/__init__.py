@@ -2,20 +2,34 @@
 
 ROWS lists the builders for the catalogue as (builder, numbers of variables, declaration, further settings of the row), as
 `constructions.relu.ROWS` does. None of them is automatic: they win on units and on bits, not on the number of weights.
+`select_weight` and `certify_weight` are the number theory behind them.
 """
 
 from typing import Any
 
 from constructions.superexpressive import floor_exp2 as _floor_exp2
 from constructions.superexpressive import log_free as _log_free
+from constructions.superexpressive import sin_floor as _sin_floor
+from constructions.superexpressive._structure import structural_balls
 from constructions.superexpressive.floor_exp2 import floor_exp2
 from constructions.superexpressive.log_free import log_free
-
-_NAMED: dict[str, Any] = {"automatic": False}
+from constructions.superexpressive.sin_floor import sin_floor
+from constructions.superexpressive.weights import Weight, WeightCheck, certify_weight, select_weight
 
 ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
-    (floor_exp2, (1, 2, 3), _floor_exp2.DESCRIPTION, _NAMED),
-    (log_free, (1, 2, 3), _log_free.DESCRIPTION, _NAMED),
+    (sin_floor, (1, 2, 3), _sin_floor.DESCRIPTION, {"automatic": False}),
+    (floor_exp2, (1, 2, 3), _floor_exp2.DESCRIPTION, {"automatic": False}),
+    (log_free, (1, 2, 3), _log_free.DESCRIPTION, {"automatic": False}),
 )
 
-__all__ = ["ROWS", "floor_exp2", "log_free"]
+__all__ = [
+    "ROWS",
+    "Weight",
+    "WeightCheck",
+    "certify_weight",
+    "floor_exp2",
+    "log_free",
+    "select_weight",
+    "sin_floor",
+    "structural_balls",
+]
