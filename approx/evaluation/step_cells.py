@@ -54,20 +54,33 @@ class StepValues(NamedTuple):
     slack: fmpq
 
 
+#: Units in order: (activation, exact bias, [(number of the source, exact weight), ...]), the inputs numbered first.
+Rows = Sequence[tuple[str, Any, list[tuple[int, Any]]]]
+
+
 def step_values(network: Network, lower: Sequence[fmpq], upper: Sequence[fmpq]) -> StepValues | None:
     """The exact StepValues of the network on the box, or None when it is no step network of the supported form.
 
     Form: rational weights, activations among floor, 2^t and identity; an input is read only by floor units of one input
     with floor(c (x_i - lower_i)), and on each axis all c divide the largest one. Cost: O(cells * units) vectorised.
     """
-    if not network.activations <= {"identity", "floor", "exp2"} or network.outputs != 1:
-        return None
-    if not all(isinstance(p, fmpq) for p in network.pool):
-        return None
-    rows = network.exact_rows()
+    return step_values_of(network.exact_rows(), lower, upper) if may_be_steps(network) else None
+
+
+def may_be_steps(network: Network) -> bool:
+    """Whether activations and weights are those of a step network with one output."""
+    return (
+        network.activations <= {"identity", "floor", "exp2"}
+        and network.outputs == 1
+        and all(isinstance(p, fmpq) for p in network.pool)
+    )
+
+
+def step_values_of(rows: Rows, lower: Sequence[fmpq], upper: Sequence[fmpq]) -> StepValues | None:
+    """As `step_values`, for the rows of a network (`Network.exact_rows`), the last of which is the output."""
     try:
         grid = _grid(rows, list(lower), list(upper))
-        return _follow(rows, grid, network.inputs)
+        return _follow(rows, grid, len(lower))
     except _Refused:
         return None
 
@@ -90,7 +103,7 @@ class _Shift(NamedTuple):
     extra: int
 
 
-def _grid(rows: list[Any], lower: list[fmpq], upper: list[fmpq]) -> Grid:
+def _grid(rows: Rows, lower: list[fmpq], upper: list[fmpq]) -> Grid:
     d = len(lower)
     finest: list[fmpq] = [fmpq(0)] * d
     for activation, bias, terms in rows:
@@ -106,7 +119,7 @@ def _grid(rows: list[Any], lower: list[fmpq], upper: list[fmpq]) -> Grid:
     return Grid(tuple(lower), tuple(upper), tuple(scale), tuple(counts))
 
 
-def _follow(rows: list[Any], grid: Grid, inputs: int) -> StepValues:
+def _follow(rows: Rows, grid: Grid, inputs: int) -> StepValues:
     values: list[Any] = [None] * inputs
     for activation, bias, terms in rows:
         if terms and terms[0][0] < inputs:

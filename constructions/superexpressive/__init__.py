@@ -7,6 +7,7 @@ ROWS lists the builders for the catalogue as (builder, numbers of variables, dec
 
 from typing import Any
 
+from constructions.superexpressive import _step_structure  # noqa: F401 (registers how step networks are read)
 from constructions.superexpressive import floor_exp2 as _floor_exp2
 from constructions.superexpressive import log_free as _log_free
 from constructions.superexpressive import sin_floor as _sin_floor

@@ -107,15 +107,18 @@ def _boxes(target: Target, budget: float) -> Cells | None:
 
 
 def _rounded(target: Target, radii: list[fmpq]) -> Cells:
-    """Cells of at most these radii, with short scales and no cell that is only an end point."""
+    """Cells of at most these radii, with short scales and (in several variables) no cell that is only an end point."""
     scales, counts = [], []
     for (low, high), radius in zip(target.domain, radii, strict=True):
-        least = 1 / (2 * radius)
-        count = int((least * (high - low)).floor()) + 1
+        least, width = 1 / (2 * radius), high - low
+        count = int((least * width).floor()) + 1
         # floor(scale * width) = count - 1 needs scale < count / width: the shortest such number, a little inside.
-        most = count / (high - low)
-        scales.append(simplest_between(least, least + (most - least) * fmpq(15, 16)))
-        counts.append(count)
+        choices = [simplest_between(least, least + (count / width - least) * fmpq(15, 16))]
+        if target.dimension == 1:
+            choices.append(simplest_between(least, least * fmpq(33, 32)))
+        scale = min(choices, key=lambda s: 2 * int((s * width).floor()) + 2 * s.height_bits())
+        scales.append(scale)
+        counts.append(int((scale * width).floor()) + 1)
     return Cells(tuple(scales), tuple(counts), tuple(1 / (2 * s) for s in scales))
 
 

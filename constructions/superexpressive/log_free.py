@@ -3,11 +3,11 @@
 Known fixed-size networks store each of the K = Theta(eps^(-d/alpha)) cell values in full, log2(1/eps) bits each; whether
 the logarithm can go was open in 2026. Here neighbouring cells differ by at most one quantum, so a block of m cells has one
 of few patterns; a block stores its level and the number of its pattern, and three lookups give the value of any cell
-(`_block_code`): bits / K <= log2 3 + o(1), at 3d + 10 units in 8 hidden layers whatever eps is.
+(`_block_code`): bits / K <= log2 3 + o(1), at 3d + 10 units in 9 hidden layers whatever eps is.
 
 The network, with strides s, e, t of groups, blocks and cells in a block, all weights rational:
 
-    floor  n_i, B_i, C_i = floor(a_i x_i), floor(a_i x_i / b_i), floor(a_i x_i / g_i)      cell, block and group
+    floor  n_i = floor(a_i x_i), then B_i = floor(n_i / b_i) and C_i = floor(n_i / g_i)    cell, block and group
     2^t    2^(-w_F s.C), 2^(-w_R e.B)
     floor  the table F from the group on, the records R from the block on; then both without their first field
     floor  G = floor(record / patterns), P = record - patterns G, the number of the pattern
@@ -20,13 +20,13 @@ Source: derived.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import fmpq
 
 from approx.approximant import Approximant, BudgetItem
-from approx.errors import InputError
+from approx.errors import InputError, RegularityError
 from approx.networks import Builder, Network
 from approx.networks.builder import Form, linear_combination
 from approx.numbers import float_up, to_float, to_fmpq
@@ -35,6 +35,7 @@ from approx.targets.variation import variation_within
 from constructions.superexpressive._bit_tables import guarded, simplest_between
 from constructions.superexpressive._block_code import BlockCode, shortest_code
 from constructions.superexpressive._cells import Cells, accuracy, cells_within, nearest_multiples
+from constructions.superexpressive._ridges import Ridge, ridges_of
 
 DESCRIPTION: dict[str, Any] = {
     "name": "log-free",
@@ -50,9 +51,23 @@ _SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
 _MOST_TRIED = 400_000
 #: Part of eps that is kept for the rounding of balls.
 _MARGIN = 1e-9
+#: About the length of the weights beside the tables, in cells of two bits.
+_BITS_PER_LINE = 100
 
 
-def log_free(target: Target, eps: Any, *, share: float | None = None) -> Approximant:
+class Part(NamedTuple):
+    """A function of cells, stored: the network's weights but for its place in a larger network, and the proved errors."""
+
+    cells: Cells
+    code: BlockCode
+    quantum: fmpq
+    first: int
+    share: float
+    variation: float
+    rounding: float
+
+
+def log_free(target: Target, eps: Any, *, share: float | None = None, ridges: bool | None = None) -> Approximant:
     """Return an Approximant by a step network of {floor, 2^t} with 3d + 10 units and Theta(eps^(-d/alpha)) bits.
 
     Statement: for |f(x) - f(y)| <= C |x - y|_inf^alpha on the box, sup |f - net| <= omega_f(r) + quantum / 2 <= eps, r half
@@ -61,9 +76,12 @@ def log_free(target: Target, eps: Any, *, share: float | None = None) -> Approxi
 
     share: the part of eps for omega_f (None: the one of fewest bits among a few). A larger share gives fewer, coarser cells
     whose neighbours may differ by several quanta: still a bounded number of bits per cell.
+    ridges: whether a target that is a sum of functions of one linear form each, sum_k g_k(l_k(x)), is stored line by line, with
+    13 units for each of them and Theta(eps^(-1/alpha)) bits (None: where that needs fewer bits).
 
     Cost: a ball of f per cell (some 10 us), up to 2e7 cells. Raises InputError (eps, share), RegularityError without a modulus
-    of continuity, UnreachableError when too many cells are needed. Source: derived; the question is from the 2026 paper.
+    of continuity or where ridges=True does not apply, UnreachableError when too many cells are needed. Source: derived; the
+    question is from the 2026 paper.
 
     >>> a = log_free(Target("abs(x - 1/3)"), 0.01)
     >>> a.network.size.units, a.bound <= 0.01
@@ -74,40 +92,76 @@ def log_free(target: Target, eps: Any, *, share: float | None = None) -> Approxi
         raise InputError("target", f"{target.dimension} variables", "1, 2 or 3 variables")
     if share is not None and not 0 < share < 1:
         raise InputError("share", share, "a number between 0 and 1, or None")
-    chosen = _best_share(target, goal) if share is None else share
-    cells = cells_within(target, chosen * goal * (1 - _MARGIN))
-    spent = variation_within(target, cells.radii)
-    quantum = _quantum(goal, spent)
-    found = nearest_multiples(target, cells.middles(target), quantum)
-    code = shortest_code(found.digits)
-    network = block_network(target, cells, code, quantum, found.first)
-    bound = float_up(to_fmpq(spent) + to_fmpq(found.error))
+    lines = ridges_of(target) if target.dimension > 1 and ridges is not False else None
+    if ridges and lines is None:
+        raise RegularityError(f"target {target.text}: not recognised as a sum of functions of one linear form each")
+    if lines is not None:
+        goals = shared_accuracies(lines, goal)
+        along = sum(_BITS_PER_LINE + cells_within(r.function, g / 2).total for r, g in zip(lines, goals, strict=True))
+        if ridges or along < cells_within(target, goal / 2).total:
+            parts = [stored(r.function, g, share) for r, g in zip(lines, goals, strict=True)]
+            return _approximant(target, parts, [r.coefficients for r in lines], [r.function for r in lines])
+    return _approximant(target, [stored(target, goal, share)], None, [target])
+
+
+def _approximant(
+    target: Target, parts: list[Part], slants: list[tuple[fmpq, ...]] | None, functions: list[Target]
+) -> Approximant:
+    network = block_network(target, parts, slants, functions)
+    bound = float_up(sum((to_fmpq(p.variation) + to_fmpq(p.rounding) for p in parts), fmpq(0)))
+    total = sum(p.cells.total for p in parts)
+    budget = []
+    for part, function in zip(parts, functions, strict=True):
+        where = "" if slants is None else f" of the ridge {function.text}"
+        proof = "modulus of continuity or slopes of the target"
+        budget.append(BudgetItem(f"variation in a cell{where}", part.variation, proof))
+        budget.append(BudgetItem(f"quantum{where}", part.rounding, "balls of f at the middles of all cells"))
     return Approximant(
         network=network,
         target=target,
         bound=bound,
         method=DESCRIPTION["name"],
         statement=(
-            "A network of {floor, 2^t} with 3d + 10 units stores one of every Hölder function's cell values in "
-            "log2(3) + o(1) bits: sup |f - net| <= omega_f(r) + quantum / 2 with O(eps^(-d/alpha)) bits."
+            "A network of {floor, 2^t} of fixed size stores the cell values of a Hölder function in O(1) bits each: "
+            "sup |f - net| <= omega_f(r) + quantum / 2 with O(eps^(-d/alpha)) bits."
         ),
-        budget=(
-            BudgetItem("variation in a cell", spent, "modulus of continuity or slopes of the target"),
-            BudgetItem("quantum", found.error, "balls of f at the middles of all cells"),
-        ),
+        budget=tuple(budget),
         parameters={
-            "cells": cells.total,
-            "grid": list(cells.counts),
-            "quantum": to_float(quantum),
-            "share": chosen,
-            "block": list(code.block),
-            "group": list(code.group),
-            "patterns": code.patterns.shape[1],
-            "table_bits": code.bits,
-            "bits_per_cell": network.size.bits / cells.total,
+            "cells": total,
+            "ridges": 0 if slants is None else len(slants),
+            "grid": [list(p.cells.counts) for p in parts],
+            "quantum": [to_float(p.quantum) for p in parts],
+            "share": [p.share for p in parts],
+            "block": [list(p.code.block) for p in parts],
+            "group": [list(p.code.group) for p in parts],
+            "patterns": [p.code.patterns.shape[1] for p in parts],
+            "table_bits": sum(p.code.bits for p in parts),
+            "bits_per_cell": network.size.bits / total,
         },
         references=DESCRIPTION["references"],
     )
+
+
+def stored(target: Target, goal: float, share: float | None) -> Part:
+    """Return the stored cell values of the target with variation + rounding <= goal, both proved."""
+    chosen = _best_share(target, goal) if share is None else share
+    cells = cells_within(target, chosen * goal * (1 - _MARGIN))
+    spent = variation_within(target, cells.radii)
+    quantum = _quantum(goal, spent)
+    found = nearest_multiples(target, cells.middles(target), quantum)
+    return Part(cells, shortest_code(found.digits), quantum, found.first, chosen, spent, found.error)
+
+
+def shared_accuracies(lines: tuple[Ridge, ...], goal: float) -> list[float]:
+    """Return parts of the accuracy for the ridges that make their cells the fewest, by the Hölder bounds (a guess)."""
+    wanted = []
+    for line in lines:
+        alpha, constant = line.function.hoelder()
+        [(low, high)] = line.function.domain
+        # cells = length (C/e)^(1/alpha): at the optimum e^(1 + 1/alpha) is proportional to length C^(1/alpha) / alpha.
+        cost = to_float(high - low) * max(constant, 1e-9 * goal) ** (1 / alpha) / alpha
+        wanted.append(cost ** (alpha / (1 + alpha)))
+    return [goal * (1 - _MARGIN) * w / sum(wanted) for w in wanted]
 
 
 def _quantum(goal: float, spent: float) -> fmpq:
@@ -136,19 +190,27 @@ def _best_share(target: Target, goal: float) -> float:
     return best
 
 
-def block_network(target: Target, cells: Cells, code: BlockCode, quantum: fmpq, first: int) -> Network:
-    """Return the network of the module's first lines for these tables, 3d + 10 units."""
+def block_network(
+    target: Target, parts: list[Part], slants: list[tuple[fmpq, ...]] | None, functions: list[Target]
+) -> Network:
+    """Return the network of the module's first lines for these parts, one of them on the box or one for each slant."""
     b = Builder(target.dimension)
-    x = [b.input(i) - low for i, low in enumerate(target.domain.lower)]
-    return b.build([block_value(b, x, cells, code, quantum, first)])
+    x = [b.input(i) for i in range(target.dimension)]
+    total = Form()
+    for k, (part, function) in enumerate(zip(parts, functions, strict=True)):
+        read = x if slants is None else [linear_combination(zip(slants[k], x, strict=True))]
+        total = total + block_value(b, [r - low for r, low in zip(read, function.domain.lower, strict=True)], part)
+    return b.build([total])
 
 
-def block_value(b: Builder, x: list[Form], cells: Cells, code: BlockCode, quantum: fmpq, first: int) -> Form:
+def block_value(b: Builder, x: list[Form], part: Part) -> Form:
     """Return the output form of the lookup units added to the builder, for coordinates x counted from the lower corner."""
-    ranges = list(zip(x, cells.scale, strict=True))
+    code = part.code
+    ranges = list(zip(x, part.cells.scale, strict=True))
     n = [b.unit(a * xi, "floor") for xi, a in ranges]
-    blocks = [b.unit(a / m * xi, "floor") for (xi, a), m in zip(ranges, code.block, strict=True)]
-    groups = [b.unit(a / g * xi, "floor") for (xi, a), g in zip(ranges, code.group, strict=True)]
+    # From the cell on, not from the input: the scale, a long fraction, is written once.
+    blocks = [b.unit(ni / m, "floor") for ni, m in zip(n, code.block, strict=True)]
+    groups = [b.unit(ni / g, "floor") for ni, g in zip(n, code.group, strict=True)]
     group_at = _address(groups, code.minima.shape)
     block_at = _address(blocks, code.records.shape)
     minima = _lookup(b, guarded(code.minima, code.minima_width), code.minima_width, group_at)
@@ -160,7 +222,7 @@ def block_value(b: Builder, x: list[Form], cells: Cells, code: BlockCode, quantu
     place = _address([ni - m * bi for ni, bi, m in zip(n, blocks, code.block, strict=True)], code.block)
     entry = prod(code.block) * number + place
     offset = _lookup(b, guarded(code.patterns, code.offset_width), code.offset_width, entry)
-    return quantum * (minima + reference + offset + first)
+    return part.quantum * (minima + reference + offset + part.first)
 
 
 def _address(coordinates: list[Form], shape: tuple[int, ...]) -> Form:
