@@ -7,13 +7,16 @@ ROWS lists the builders for the catalogue as (builder, numbers of variables, dec
 
 from typing import Any
 
+from constructions.superexpressive import sin_arcsin as _sin_arcsin
 from constructions.superexpressive import sin_floor as _sin_floor
 from constructions.superexpressive._structure import structural_balls
+from constructions.superexpressive.sin_arcsin import sin_arcsin
 from constructions.superexpressive.sin_floor import sin_floor
 from constructions.superexpressive.weights import Weight, WeightCheck, certify_weight, select_weight
 
 ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
     (sin_floor, (1, 2, 3), _sin_floor.DESCRIPTION, {"automatic": False}),
+    (sin_arcsin, (1, 2, 3), _sin_arcsin.DESCRIPTION, {"automatic": False}),
 )
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "WeightCheck",
     "certify_weight",
     "select_weight",
+    "sin_arcsin",
     "sin_floor",
     "structural_balls",
 ]

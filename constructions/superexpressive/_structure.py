@@ -11,7 +11,7 @@ from flint import arb, fmpq
 from approx.approximant import BudgetItem
 from approx.certification.budget import Work
 from approx.certification.structure import Enclosure, register, register_evaluator
-from approx.errors import UnsupportedError
+from approx.errors import InputError, UnsupportedError
 from approx.evaluation.cache import cached
 from approx.evaluation.exact import exact_point
 from approx.networks import Network
@@ -76,7 +76,10 @@ def _read(network: Network, target: Target) -> tuple[str, Structure] | None:
     if network.inputs != target.dimension or network.outputs != 1 or network.tags["piecewise_linear"]:
         return None
     for method, read in _READERS.items():
-        found = read(network, target)
+        try:
+            found = read(network, target)
+        except InputError:  # a network of this kind, but of a target that its amplitude cannot reach
+            return None
         if found is not None:
             return method, found
     return None
