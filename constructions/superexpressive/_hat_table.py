@@ -62,7 +62,7 @@ def _at_node(target: Target, place: Sequence[arb], steps: Sequence[fmpq], order:
     return chebyshev_coefficients(monomials)
 
 
-class HatTable:
+class HatTable(_structure.Structure):
     """A hat lookup network with its target and its decoded values."""
 
     def __init__(self, target: Target, p: HatParameters, goals: Mapping[Key, FixedPoint] | None = None) -> None:

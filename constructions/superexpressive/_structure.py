@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from flint import arb, fmpq
@@ -23,26 +24,26 @@ _BITS = 192
 _CANDIDATES, _RIGOROUS = 20_000, 4
 
 
-class Structure(Protocol):
+class Structure(ABC):
     """A network that was recognised completely, together with its target and its decoded table."""
 
     target: Target
 
+    @abstractmethod
     def items(self) -> tuple[BudgetItem, ...]:
         """The summands of the bound of sup |f - net|, each proved."""
-        ...
 
+    @abstractmethod
     def value(self, point: Sequence[fmpq]) -> arb:
         """A ball that contains net(point), from the decoded table, at the working precision."""
-        ...
 
+    @abstractmethod
     def values(self, points: np.ndarray) -> np.ndarray:
         """Float64 values at points (n, d), from the decoded table: fast, without a bound of rounding."""
-        ...
 
+    @abstractmethod
     def candidates(self, count: int) -> np.ndarray:
         """About `count` points (n, d) of the domain where the error is likely to be large."""
-        ...
 
 
 Reader = Callable[[Network, Target], Structure | None]
