@@ -10,15 +10,18 @@ from typing import Any
 from constructions.superexpressive import _step_structure  # noqa: F401 (registers how step networks are read)
 from constructions.superexpressive import floor_exp2 as _floor_exp2
 from constructions.superexpressive import log_free as _log_free
+from constructions.superexpressive import sin_arcsin as _sin_arcsin
 from constructions.superexpressive import sin_floor as _sin_floor
 from constructions.superexpressive._structure import structural_balls
 from constructions.superexpressive.floor_exp2 import floor_exp2
 from constructions.superexpressive.log_free import log_free
+from constructions.superexpressive.sin_arcsin import sin_arcsin
 from constructions.superexpressive.sin_floor import sin_floor
 from constructions.superexpressive.weights import Weight, WeightCheck, certify_weight, select_weight
 
 ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
     (sin_floor, (1, 2, 3), _sin_floor.DESCRIPTION, {"automatic": False}),
+    (sin_arcsin, (1, 2, 3), _sin_arcsin.DESCRIPTION, {"automatic": False}),
     (floor_exp2, (1, 2, 3), _floor_exp2.DESCRIPTION, {"automatic": False}),
     (log_free, (1, 2, 3), _log_free.DESCRIPTION, {"automatic": False}),
 )
@@ -31,6 +34,7 @@ __all__ = [
     "floor_exp2",
     "log_free",
     "select_weight",
+    "sin_arcsin",
     "sin_floor",
     "structural_balls",
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from flint import fmpq
 
-from approx.errors import InputError, RegularityError, UnreachableError
-from approx.numbers import float_up, to_float, to_fmpq
+from approx.errors import RegularityError, UnreachableError
+from approx.numbers import float_up, to_fmpq
 from approx.targets import Target
 from approx.targets.enclosures import grid_enclosures
 from approx.targets.variation import SHARP, variation_within
@@ -20,17 +20,6 @@ from constructions.superexpressive._bit_tables import simplest_between
 MOST_CELLS = 20_000_000
 #: Where a bound is inverted in float64, this relative margin absorbs the rounding; the result is proved again.
 _MARGIN = 1e-9
-
-
-def accuracy(eps: Any) -> float:
-    """Return eps as a float64; raises InputError unless it is positive and finite."""
-    try:
-        goal = to_float(to_fmpq(eps))
-    except (InputError, TypeError, OverflowError):
-        goal = math.nan
-    if not 0 < goal < math.inf:
-        raise InputError("eps", eps, "a positive finite number")
-    return goal
 
 
 class Cells(NamedTuple):

@@ -17,8 +17,12 @@ _GUARD = 32
 _ROOM = fmpq(65, 64)
 
 
-def centre_and_amplitude(values: Sequence[arb], amplitude: Any = None, centred: bool = True) -> tuple[fmpq, fmpq]:
+def centre_and_amplitude(
+    values: Sequence[arb], amplitude: Any = None, centred: bool = True, least: float = 1.0
+) -> tuple[fmpq, fmpq]:
     """Short rationals (c, a), a > 0, with |value - c| <= 64/65 a for all values; c = 0 unless centred.
+
+    `least` is the amplitude for values that are all equal to c.
 
     Raises DomainError when a value is not finite, InputError when a given amplitude does not bound the values.
     """
@@ -29,7 +33,7 @@ def centre_and_amplitude(values: Sequence[arb], amplitude: Any = None, centred: 
     centre = _short((low + high) / 2, max(high - low, 2.0**-40 * abs(low))) if centred else fmpq(0)
     deviation = max(abs(to_fmpq(high) - centre), abs(to_fmpq(low) - centre)) * (1 + fmpq(1, 2**40))
     if amplitude is None:
-        return centre, _above(deviation * _ROOM) if deviation > 0 else fmpq(1)
+        return centre, _above(max(deviation * _ROOM, to_fmpq(least) if deviation == 0 else fmpq(0)))
     given = to_fmpq(amplitude)
     if not given > 0 or given < deviation:
         raise InputError(

@@ -60,7 +60,7 @@ class _Line(NamedTuple):
 
 
 @dataclass
-class RidgeSteps:
+class RidgeSteps(Structure):
     """A step network of ridges, decoded: the Structure that certification and evaluation ask."""
 
     target: Target

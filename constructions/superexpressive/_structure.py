@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from flint import arb, fmpq
@@ -11,7 +12,7 @@ from flint import arb, fmpq
 from approx.approximant import BudgetItem
 from approx.certification.budget import Work
 from approx.certification.structure import Enclosure, register, register_evaluator
-from approx.errors import UnsupportedError
+from approx.errors import InputError, UnsupportedError
 from approx.evaluation.cache import cached
 from approx.evaluation.exact import exact_point
 from approx.networks import Network
@@ -23,26 +24,26 @@ _BITS = 192
 _CANDIDATES, _RIGOROUS = 20_000, 4
 
 
-class Structure(Protocol):
+class Structure(ABC):
     """A network that was recognised completely, together with its target and its decoded table."""
 
     target: Target
 
+    @abstractmethod
     def items(self) -> tuple[BudgetItem, ...]:
         """The summands of the bound of sup |f - net|, each proved."""
-        ...
 
+    @abstractmethod
     def value(self, point: Sequence[fmpq]) -> arb:
         """A ball that contains net(point), from the decoded table, at the working precision."""
-        ...
 
+    @abstractmethod
     def values(self, points: np.ndarray) -> np.ndarray:
         """Float64 values at points (n, d), from the decoded table: fast, without a bound of rounding."""
-        ...
 
+    @abstractmethod
     def candidates(self, count: int) -> np.ndarray:
         """About `count` points (n, d) of the domain where the error is likely to be large."""
-        ...
 
 
 Reader = Callable[[Network, Target], Structure | None]
@@ -76,7 +77,10 @@ def _read(network: Network, target: Target) -> tuple[str, Structure] | None:
     if network.inputs != target.dimension or network.outputs != 1 or network.tags["piecewise_linear"]:
         return None
     for method, read in _READERS.items():
-        found = read(network, target)
+        try:
+            found = read(network, target)
+        except InputError:  # a network of this kind, but of a target that its amplitude cannot reach
+            return None
         if found is not None:
             return method, found
     return None

@@ -30,7 +30,8 @@ from approx.targets import Target
 from approx.targets.enclosures import grid_enclosures
 from approx.targets.variation import variation_within
 from constructions.superexpressive._bit_tables import bit_width, packed
-from constructions.superexpressive._cells import MOST_CELLS, accuracy
+from constructions.superexpressive._cells import MOST_CELLS
+from constructions.superexpressive._options import accuracy
 
 DESCRIPTION: dict[str, Any] = {
     "name": "floor-exp2",

@@ -34,7 +34,8 @@ from approx.targets import Target
 from approx.targets.variation import variation_within
 from constructions.superexpressive._bit_tables import guarded, simplest_between
 from constructions.superexpressive._block_code import BlockCode, shortest_code
-from constructions.superexpressive._cells import Cells, accuracy, cells_within, nearest_multiples
+from constructions.superexpressive._cells import Cells, cells_within, nearest_multiples
+from constructions.superexpressive._options import accuracy
 from constructions.superexpressive._ridges import Ridge, ridges_of
 
 DESCRIPTION: dict[str, Any] = {

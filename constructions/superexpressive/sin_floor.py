@@ -172,7 +172,7 @@ def network_of(target: Target, counts: Sequence[int], weight: Weight, centre: fm
     return b.build([scale * b.unit(4 * weight.integer * pi() * inner, "sin") + centre])
 
 
-class SinFloor:
+class SinFloor(_structure.Structure):
     """A recognised sin-floor network: parameters, decoded values and targets."""
 
     def __init__(
