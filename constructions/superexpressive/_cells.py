@@ -57,7 +57,7 @@ def cells_within(target: Target, budget: float) -> Cells:
     best = min(choices, key=lambda c: c.total)
     if best.total > MOST_CELLS:
         raise UnreachableError(
-            f"eps: {best.total:,} cells of some bits each would be needed; accepted: at most {MOST_CELLS:,} cells"
+            f"eps: {best.total:,} cells would be needed, about {2 * best.total:,} bits; accepted: at most {MOST_CELLS:,} cells"
         )
     return best
 
