@@ -7,6 +7,7 @@ sup |f - net| <= sum_k sup |g_k - s_k| over the ranges of the forms, each proved
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from constructions.superexpressive._ridges import Ridge, ridges_of
 from constructions.superexpressive._structure import Structure, inside, reader
 
 _RTOL = 0.005
+#: How far from its ends, as a part of the cell, a cell is tried: rounding must not lead into the next one.
+_EDGE = 1e-6
 
 
 @register_evaluator
@@ -57,6 +60,15 @@ class _Line(NamedTuple):
     def places(self, points: np.ndarray) -> np.ndarray:
         """The linear form at float64 points (n, d), as (n, 1)."""
         return (points @ np.array([to_float(c) for c in self.ridge.coefficients]))[:, np.newaxis]
+
+    def worst(self, sign: float, most: int) -> np.ndarray:
+        """Places on the line, inside cells, where sign * (g - s) is largest in float64: at most `most`."""
+        edges = np.array([to_float(e) for e in self.steps.grid.edges(0)])
+        shares = np.array([_EDGE, 0.5, 1 - _EDGE])
+        places = edges[:-1, np.newaxis] + np.diff(edges)[:, np.newaxis] * shares
+        gaps = self.ridge.function(places.ravel()) - np.repeat(self.steps.multiples, 3) * to_float(self.steps.unit)
+        order = np.argsort(-np.nan_to_num(sign * gaps, nan=-np.inf), kind="stable")
+        return places.ravel()[order[:most]]
 
 
 @dataclass
@@ -93,8 +105,22 @@ class RidgeSteps(Structure):
         return total
 
     def candidates(self, count: int) -> np.ndarray:
-        """Random points of the domain."""
-        return inside(self.target, np.random.default_rng(2026).random((count, self.target.dimension)))
+        """Points where two lines are worst with the same sign, as far as they lie in the domain; and random ones."""
+        points = inside(self.target, np.random.default_rng(2026).random((count, self.target.dimension)))
+        return np.concatenate([*(self._crossings(sign, count) for sign in (1.0, -1.0)), points])
+
+    def _crossings(self, sign: float, count: int) -> np.ndarray:
+        box = np.asarray(self.target.domain.floats_inside())
+        if len(self.lines) != 2:
+            return np.empty((0, len(box)))
+        most = math.isqrt(count)
+        places = np.meshgrid(*(line.worst(sign, most) for line in self.lines))
+        matrix = np.array([[to_float(c) for c in line.ridge.coefficients] for line in self.lines])
+        wanted = np.stack([p.ravel() for p in places], axis=1)
+        # The point nearest to the middle of the box on which both forms have these values.
+        middle = box.mean(axis=1)
+        points = middle + (wanted - matrix @ middle) @ np.linalg.pinv(matrix).T
+        return points[((points >= box[:, 0]) & (points <= box[:, 1])).all(axis=1)]
 
 
 @reader("step function of ridges, cells decoded exactly")

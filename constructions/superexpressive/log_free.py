@@ -44,7 +44,7 @@ DESCRIPTION: dict[str, Any] = {
     "needs": "1 to 3 variables, Hölder continuous",
     "guarantee": "sup |f - net| <= omega_f(half a cell) + half a quantum <= eps, 3d + 10 units at every eps",
     "rate": "bits = O(eps^(-d/alpha)), without logarithm",
-    "references": ("P21",),
+    "references": ("P21", "C26"),
 }
 
 #: Shares of eps that go to the cell size; the rest is half the quantum. Tried by guess, up to this many cells in all.
