@@ -21,7 +21,7 @@ from approx import Target
 from approx.approximant import Approximant
 from approx.errors import ApproxError
 from approx.studies import bits_versus_error, entropy_bits
-from constructions.superexpressive import floor_exp2, log_free, sin_arcsin
+from constructions.superexpressive import floor_exp2, log_free, sin_arcsin, sin_floor
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "superexpressive-bits.md"
@@ -95,7 +95,8 @@ def draw() -> None:
         f = Target(given["expression"], [(0, 1)] * given["dimension"])
         printed = {"2026 paper, its table (sampled errors)": [(2.0 ** -r[0], r[4]) for r in given["rows"]]}
         accuracies = [2.0**-k for k in range(1, most)]
-        bits_versus_error(f, METHODS, accuracies, published=printed, most_seconds=10).plot(ax=ax)
+        methods = {**METHODS, "sin-floor": sin_floor, "floor-exp2": floor_exp2}
+        bits_versus_error(f, methods, accuracies, published=printed, most_seconds=10).plot(ax=ax)
     FIGURE.parent.mkdir(exist_ok=True)
     figure.savefig(FIGURE, dpi=110)
 

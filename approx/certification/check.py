@@ -2,7 +2,8 @@
 
 Levels (each includes the ones before):
 - "witness": the digest names this network; the witness lies in the domain; |f - net| there is at least `lower`.
-- "regions": on 64 intervals spread over the domain the bound `upper` is proved again (one variable, piecewise linear);
+- "regions": on 64 intervals spread over the domain the bound `upper` is proved again (one variable, piecewise linear), or on
+  64 cells (step networks in any dimension, see check_steps; "full": on all cells);
   in several variables |f - net| <= upper is tried at 256 points, which can refute but not prove.
 - "full": `upper` is proved again on the whole domain (one variable, piecewise linear).
 
@@ -20,6 +21,7 @@ from typing import Any
 from flint import arb, fmpq
 
 from approx.certification.certificate import Certificate, network_digest
+from approx.certification.check_steps import check_cells
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.evaluation.exact import RATIONAL
@@ -73,8 +75,10 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
         if level != "witness" and not refuted:
             if net.inputs == 1 and net.activations <= PIECEWISE_LINEAR:
                 _check_upper(certificate, net, target, level, proved, refuted)
+            elif check_cells(certificate, net, target, level, proved, observed, refuted):
+                pass
             elif level == "full":
-                raise UnsupportedError("level 'full' needs a piecewise linear network of one variable")
+                raise UnsupportedError("level 'full' needs a piecewise linear network of one variable, or a step network")
             else:
                 _try_points(certificate, net, target, observed, refuted)
     return CheckReport(not refuted, level, tuple(proved), tuple(observed), tuple(refuted))

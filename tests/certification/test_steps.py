@@ -8,6 +8,7 @@ from flint import fmpq
 
 import approx
 from approx import Target
+from approx.errors import UnsupportedError
 from approx.networks import Builder, Network
 from approx.numbers import to_float
 from approx.targets.regularity import Regularity
@@ -64,3 +65,21 @@ def test_declared_continuity_is_conditional_and_undefined_targets_fail_closed():
 def test_interrupted_work_proves_nothing_finite():
     c = approx.certify(staircase(5000), Target("sin(x)"), budget=approx.Budget(seconds=1e-9))
     assert c.upper == float("inf") and c.status == "budget"
+
+
+@pytest.mark.parametrize("level", ["regions", "full"])
+@pytest.mark.parametrize("text", ["sin(5*x)", "abs(x - y)*exp(x)", "x + y"])
+def test_checks_prove_cells_again_and_refute_a_smaller_bound(text, level):
+    f = Target(text)
+    c = floor_exp2(f, 0.3 if f.dimension == 1 else 0.9).certify(rtol=0.01)
+    report = c.check(level)
+    assert report and any("cells" in s for s in report.proved)
+    wrong = dataclasses.replace(c, upper=0.97 * c.lower, lower=0.0, status="budget").check(level)
+    assert not wrong and "wrong on the cell" in wrong.refuted[0]
+
+
+def test_full_checks_of_very_many_cells_are_refused():
+    c = approx.certify(staircase(30_000), Target("x"), rtol=1.5)
+    assert c.check("regions")
+    with pytest.raises(UnsupportedError, match="20,000"):
+        c.check("full")
