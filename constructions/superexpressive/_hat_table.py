@@ -21,6 +21,7 @@ from approx.targets import Target
 from constructions.superexpressive import _structure
 from constructions.superexpressive._grid import cells, strides
 from constructions.superexpressive._hat_network import HatParameters, Key, class_counts, parities
+from constructions.superexpressive._methods import decode_weight
 from constructions.superexpressive._multipoint import chebyshev_coefficients, damping, interpolation_error
 from constructions.superexpressive._phases import phases
 from constructions.superexpressive._targets import FixedPoint, width_for
@@ -98,7 +99,7 @@ class HatTable(_structure.Structure):
         """Per table the decoded values as integers in units of 2^-width, the width, and their error in units."""
         found = {}
         for key, weight in self.weights.items():
-            values, width, units = weight.decode()
+            values, width, units = decode_weight(weight)
             found[key] = np.array(values, dtype=np.uint64 if width == 64 else object), width, units
         return found
 
