@@ -31,6 +31,7 @@ CASES = [
     ("sin-floor", Target("sin(3*x)", (-1, 2)), 1e-1, 1e-2, {}),
     ("sin-floor", Target("sqrt(x)"), 1e-1, 2e-2, {}),
     ("sin-arcsin", Target("sin(3*x)", (-1, 2)), 1e-2, 1e-4, {}),
+    ("sigma3", Target("sin(3*x)", (-1, 2)), 1e-1, 1e-2, {}),
     ("analytic-floor", Target("sin(3*x)", (-1, 2)), 2e-1, 1e-1, {"sigma": "arctan"}),
     ("analytic-floor", Target("exp(x)"), 2e-1, 2e-2, {"sigma": "tanh"}),
     ("sin-arcsin", Target("exp(x)"), 1e-3, 1e-6, {"order": 3}),
