@@ -10,6 +10,7 @@ from flint import arb, ctx
 
 from approx import numbers
 from approx.errors import InputError, UnsupportedError
+from approx.evaluation import smooth
 from approx.evaluation.cache import cached
 from approx.numbers import to_arb, to_ball
 
@@ -99,4 +100,10 @@ BALLS: dict[str, Callable[[arb], arb]] = {
     "exp2": _exp2,
     "tanh": _tanh,
     "sigmoid": _sigmoid,
+    "exp": smooth.exp_ball,
+    "sqrt": smooth.sqrt_ball,
+    "arctan": smooth.arctan_ball,
+    "softplus": smooth.softplus_ball,
+    "gelu": smooth.gelu_ball,
+    "sigma3": smooth.sigma3_ball,
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from approx.evaluation import smooth
 from approx.evaluation.cache import cached
 
 if TYPE_CHECKING:
@@ -203,6 +204,13 @@ def _in_place(function: Callable[..., np.ndarray]) -> Callable[[np.ndarray], Non
     return apply
 
 
+def _copied(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], None]:
+    def apply(t: np.ndarray) -> None:
+        t[...] = function(t)
+
+    return apply
+
+
 #: Activation name -> function that applies it in place to an array of sums.
 ACTIVATE: dict[str, Callable[[np.ndarray], None]] = {
     "identity": _identity,
@@ -214,4 +222,10 @@ ACTIVATE: dict[str, Callable[[np.ndarray], None]] = {
     "exp2": _in_place(np.exp2),
     "tanh": _in_place(np.tanh),
     "sigmoid": _sigmoid,
+    "exp": _in_place(np.exp),
+    "sqrt": _in_place(np.sqrt),
+    "arctan": _in_place(np.arctan),
+    "softplus": _copied(smooth.softplus),
+    "gelu": _copied(smooth.gelu),
+    "sigma3": _copied(smooth.sigma3),
 }

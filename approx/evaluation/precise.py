@@ -42,18 +42,24 @@ def evaluate_precisely(network: Network, points: Iterable[Any], bits: int = 64) 
     start = _FIRST_GUARD + bits + max([_length(p) for p in network.pool], default=64)
     results = []
     for point in points:
-        values = _at(network, rows, exact_point(point, network.inputs), bits, start)
+        # What one point needs, the next one will need, too.
+        values, start = _at(network, rows, exact_point(point, network.inputs), bits, start)
         results.append(values[0] if network.outputs == 1 else values)
     return results
 
 
-def _at(network: Network, rows: list[Any], point: list[fmpq], bits: int, start: int) -> list[arb]:
+def _at(network: Network, rows: list[Any], point: list[fmpq], bits: int, start: int) -> tuple[list[arb], int]:
     precision = start
     for _ in range(_DOUBLINGS):
         with working_precision(min(precision, MAXIMUM_BITS)):
-            values = [to_ball(v) if isinstance(v, fmpq) else v for v in _run(network, rows, point)]
+            weights: dict[int, dict[Any, arb]] = cached(network, "precise weights", dict)
+            if precision not in weights:
+                weights.clear()  # one precision at a time: the balls are as long as the weights
+                weights[precision] = {}
+            known = weights[precision]
+            values = [to_ball(v) if isinstance(v, fmpq) else v for v in _run(network, rows, point, known)]
             if all(v.is_finite() and v.rad() <= arb(2) ** -bits for v in values):
-                return values
+                return values, precision
         if precision >= MAXIMUM_BITS:
             break
         precision = 2 * precision
@@ -62,8 +68,7 @@ def _at(network: Network, rows: list[Any], point: list[fmpq], bits: int, start: 
     )
 
 
-def _run(network: Network, rows: list[Any], point: list[fmpq]) -> list[Any]:
-    known: dict[Any, arb] = {}
+def _run(network: Network, rows: list[Any], point: list[fmpq], known: dict[Any, arb]) -> list[Any]:
     values: list[Any] = list(point)
     for activation, bias, terms, inside in rows:
         total = bias
@@ -92,6 +97,8 @@ def _short(value: Any) -> bool:
 def _ball(value: Any, known: dict[Any, arb]) -> arb:
     if isinstance(value, arb):
         return value
+    if _short(value):  # not worth keeping, and there may be many of them
+        return arb(value)
     if value not in known:
         known[value] = to_ball(value)
     return known[value]

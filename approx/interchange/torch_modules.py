@@ -28,6 +28,8 @@ def to_torch(network: Network) -> Any:
     """
     torch = _torch("to_torch")
     refuse_unfit(network)
+    if "sigma3" in network.activations:
+        raise UnsupportedError("to_torch: there is no torch function for the activation sigma3")
     widths = [network.inputs] + [each.units for each in network.layers]
     size = 8 * sum(each.units * widths[b.source] for each in network.layers for b in each.blocks)
     if size > MAX_BYTES:
@@ -71,6 +73,11 @@ def _module_class() -> Any:
         "exp2": torch.exp2,
         "tanh": torch.tanh,
         "sigmoid": torch.sigmoid,
+        "exp": torch.exp,
+        "sqrt": torch.sqrt,
+        "arctan": torch.atan,
+        "softplus": lambda t: torch.logaddexp(t, torch.zeros_like(t)),
+        "gelu": torch.nn.functional.gelu,
     }
 
     class NetworkModule(torch.nn.Module):  # type: ignore[name-defined, misc]

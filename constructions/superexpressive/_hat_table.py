@@ -16,17 +16,22 @@ import numpy as np
 from flint import arb, fmpq
 
 from approx.approximant import BudgetItem
+from approx.networks import Network
 from approx.numbers import float_up, to_float, working_precision
 from approx.targets import Target
 from constructions.superexpressive import _structure
 from constructions.superexpressive._grid import cells, strides
 from constructions.superexpressive._hat_network import HatParameters, Key, class_counts, parities
+from constructions.superexpressive._methods import decode_weight
 from constructions.superexpressive._multipoint import chebyshev_coefficients, damping, interpolation_error
 from constructions.superexpressive._phases import phases
 from constructions.superexpressive._targets import FixedPoint, width_for
+from constructions.superexpressive.regions import region_bound
 from constructions.superexpressive.weights import Weight, WeightCheck, certify_weight, readout_error
 
 _GUARD = 32
+#: Region by region takes about 10 ms per cell.
+_FEW_CELLS = 128
 
 
 def node_coefficients(target: Target, counts_of: Sequence[int], order: int, bits: int) -> dict[Key, list[arb]]:
@@ -93,12 +98,18 @@ class HatTable(_structure.Structure):
             BudgetItem("ramps", ramps, "hats below 2 eta where a staircase is not exact: 4 d eta S"),
         )
 
+    def sharper(self, network: Network) -> float:
+        """The bound region by region, in one variable at order 1 with few cells."""
+        if self.parameters.order == 1 and self.parameters.dimension == 1 and self.parameters.cells[0] <= _FEW_CELLS:
+            return region_bound(network, self.target)[0]
+        return math.inf
+
     @cached_property
     def decoded(self) -> dict[Key, tuple[np.ndarray, int, float]]:
         """Per table the decoded values as integers in units of 2^-width, the width, and their error in units."""
         found = {}
         for key, weight in self.weights.items():
-            values, width, units = weight.decode()
+            values, width, units = decode_weight(weight)
             found[key] = np.array(values, dtype=np.uint64 if width == 64 else object), width, units
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -44,6 +45,10 @@ class Structure(ABC):
     @abstractmethod
     def candidates(self, count: int) -> np.ndarray:
         """About `count` points (n, d) of the domain where the error is likely to be large."""
+
+    def sharper(self, network: Network) -> float:
+        """A second, independent bound where one is cheap and may be sharper, else inf."""
+        return math.inf
 
 
 Reader = Callable[[Network, Target], Structure | None]
@@ -107,7 +112,9 @@ def enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
     upper = bound_of(structure.items())
     lower, witness = _witness(structure)
     work.count("structural", 1)
-    return lower, max(lower, upper), witness, f"structure ({method})"
+    sharper = structure.sharper(network)
+    name = f"structure ({method})" if upper <= sharper else f"structure and regions ({method})"
+    return lower, max(lower, min(upper, sharper)), witness, name
 
 
 def _witness(structure: Structure) -> tuple[float, tuple[fmpq, ...]]:

@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from flint import fmpq
+from flint import arb, fmpq
 
 from approx.errors import InputError, UnreachableError
-from approx.numbers import arccos, float_up
+from approx.numbers import float_up
 from constructions.superexpressive import _chebyshev
-from constructions.superexpressive._targets import as_fraction, circle_gaps, fixed_point, width_for
+from constructions.superexpressive._methods import METHODS, decode_weight
+from constructions.superexpressive._targets import as_fraction, circle_gaps, fixed_point
+from constructions.superexpressive._weight import Weight
 
 #: Refuse weights longer than this many bits (about 30 MB) unless the caller allows more.
 MOST_BITS = 250_000_000
-
-
-@dataclass(frozen=True)
-class Weight:
-    """An exact weight A = integer * 2^exponent that holds `count` values of `bits` bits: value k is frac(A s_k), k = 1..count.
-
-    `parameters` say what s_k is: with method "chebyshev" 2 cos(k theta), theta = arccos(1/(2B)), B = 2^bits.
-    """
-
-    method: str
-    count: int
-    bits: int
-    integer: int = field(repr=False)
-    exponent: int = 0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def value(self) -> fmpq:
-        """The weight itself."""
-        return fmpq(self.integer) * fmpq(2) ** self.exponent
-
-    @property
-    def length(self) -> int:
-        """The bits of the integer."""
-        return abs(self.integer).bit_length()
-
-    @property
-    def least_length(self) -> int:
-        """What no method can beat for arbitrary values: N values on N arcs of length 1/B need B^N weights, N log2 B bits."""
-        return self.count * self.bits
-
-    def decode(self, width: int | None = None) -> tuple[list[int], int, float]:
-        """(V, width, units): value k lies within `units` of V[k-1], in units of 2^-width, on the circle. Rigorous."""
-        return METHODS[self.method].decode(self, width or width_for(self.count, self.bits))
 
 
 @dataclass(frozen=True)
@@ -67,13 +34,6 @@ class WeightCheck:
     seconds: float
 
 
-class Method(NamedTuple):
-    """A way to choose a weight: select(values, bits, options) and decode(weight, width)."""
-
-    select: Callable[..., Weight]
-    decode: Callable[[Weight, int], tuple[list[int], int, float]]
-
-
 def select_weight(
     values: Any, bits: int, method: str = "chebyshev", *, most_bits: int = MOST_BITS, **options: Any
 ) -> Weight:
@@ -82,6 +42,10 @@ def select_weight(
     values: N numbers in [0, 1) (float64 arrays, rationals, balls); 1 <= bits. Guarantee: `certify_weight` proves the error
     of the weight that was found; "chebyshev" and "digits" reach 1/(2B) by a lemma, at N*bits bits, the information bound.
     Cost: "chebyshev" O(M(N bits) log N), about 5 s for a million values of 16 bits.
+
+    method: chebyshev, digits, lacunary (option sigma), taylor (sigma, start, counts), crt, lll (sigma, start); `_methods` says
+    which s_k each one reads, what it costs and when to use it. sigma: a name (sin, arctan, sqrt, sigmoid, gelu, tanh, softplus,
+    exp), or a function on flint balls and series.
 
     Raises InputError on values outside [0, 1), bits or an unknown method; UnreachableError, naming the bits, when the weight
     would be longer than `most_bits`. Source: derived (P21 shows that such weights exist).
@@ -119,7 +83,7 @@ def certify_weight(weight: Weight, values: Any) -> WeightCheck:
     started = time.perf_counter()
     if len(values) != weight.count:
         raise InputError("values", len(values), f"{weight.count} values, as many as the weight holds")
-    found, width, units = weight.decode()
+    found, width, units = decode_weight(weight)
     targets = fixed_point(values, width)
     gaps = circle_gaps(found, targets.integers, width)
     slack = int(units) + 1 + int(targets.slack)
@@ -130,7 +94,7 @@ def certify_weight(weight: Weight, values: Any) -> WeightCheck:
     if not within and int(gaps[worst]) <= half + slack and weight.method == "chebyshev" and targets.slack == 0:
         unsure = [int(k) for k in (gaps > max(0, half - slack)).nonzero()[0]]
         within = len(unsure) <= 64 and all(_exactly_within(weight, k, targets.integers[k], width) for k in unsure)
-    error = as_fraction(half, width) if within else as_fraction(largest, width)
+    error = as_fraction(min(largest, half) if within else largest, width)
     return WeightCheck(weight.count, error, within, worst + 1, round(time.perf_counter() - started, 4))
 
 
@@ -141,22 +105,6 @@ def _exactly_within(weight: Weight, index: int, target: int, width: int) -> bool
     return bool(gap << (weight.bits + 1) <= q << width)
 
 
-def _select_chebyshev(values: Any, bits: int) -> Weight:
-    width = width_for(len(values), bits)
-    integer = int(_chebyshev.select_integer(fixed_point(values, width).integers, width, bits))
-    return Weight("chebyshev", len(values), bits, integer, 0, {"B": 2**bits, "theta": arccos(fmpq(1, 2 ** (bits + 1)))})
-
-
-def _decode_chebyshev(weight: Weight, width: int) -> tuple[list[int], int, float]:
-    values, units = _chebyshev.decode(weight.integer, weight.count, width, weight.bits)
-    return values, width, units
-
-
-METHODS: dict[str, Method] = {"chebyshev": Method(_select_chebyshev, _decode_chebyshev)}
-
-
 def readout_error(amplitude: Any, check: WeightCheck) -> float:
     """An upper bound of |a sin(2 pi v) - a sin(2 pi y)| for circle distances up to check.error: 2 pi a error, rounded up."""
-    from flint import arb
-
     return float_up(2 * arb.pi() * arb(amplitude) * arb(check.error))

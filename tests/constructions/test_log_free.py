@@ -31,7 +31,7 @@ def test_fixed_size_and_guarantee(f, accuracies):
         for share in (None, 0.5):
             a = log_free(f, eps, share=share, ridges=False)
             assert (a.network.size.units, a.network.size.hidden_layers) == (3 * d + 10, 9)
-            c = a.certify(rtol=0.05)
+            c = a.certify(rtol=0.3)
             assert c.upper <= a.bound * (1 + 1e-12) <= eps
             assert a.network.size.bits > a.parameters["table_bits"]
 

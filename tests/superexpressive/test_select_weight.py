@@ -32,7 +32,7 @@ def test_the_divide_and_conquer_digits_are_the_greedy_ones(count, bits):
     weight = select_weight(values, bits)
     assert weight.integer == greedy(values, bits) < 2 ** (count * bits)
     check = certify_weight(weight, values)
-    assert check.within and check.error == fmpq(1, 2 ** (bits + 1))
+    assert check.within and fmpq(1, 2 ** (bits + 12)) < check.error <= fmpq(1, 2 ** (bits + 1))
 
 
 @pytest.mark.parametrize(("count", "bits"), [(40, 8), (500, 3), (2000, 16)])
@@ -54,7 +54,7 @@ def test_the_length_is_the_information_bound_and_the_error_exact():
     weight = select_weight(values, bits=16)
     assert weight.length <= weight.least_length == 320_000
     check = certify_weight(weight, values)
-    assert check.within and check.error == fmpq(1, 2**17)
+    assert check.within and fmpq(99, 100 * 2**17) < check.error <= fmpq(1, 2**17)
 
 
 def test_balls_count_with_their_radii():
@@ -89,3 +89,71 @@ def test_bad_input_is_named():
         select_weight([0.5] * 1000, bits=16, most_bits=10_000)
     with pytest.raises(InputError, match="values"):
         certify_weight(select_weight([0.5], bits=4), [0.5, 0.5])
+
+
+METHODS = [
+    ("digits", 500, 8, {}),
+    ("lacunary", 200, 8, {"sigma": "exp"}),
+    ("lacunary", 150, 6, {"sigma": "sigmoid"}),
+    ("lacunary", 150, 6, {"sigma": "tanh"}),
+    ("lacunary", 150, 6, {"sigma": "softplus"}),
+    *(("taylor", 40, 8, {"sigma": s}) for s in ("sin", "arctan", "sqrt", "sigmoid", "gelu", "tanh", "softplus", "exp")),
+    ("taylor", 36, 5, {"sigma": "sin", "counts": [6, 6]}),
+    ("taylor", 24, 5, {"sigma": "gelu", "counts": [2, 3, 4]}),
+    ("taylor", 12, 7, {"sigma": lambda t: 1 / (1 + t * t), "start": fmpq(1, 5)}),
+    ("crt", 100, 8, {}),
+    ("lll", 15, 6, {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "count", "bits", "options"), METHODS, ids=[f"{m}-{i}" for i, (m, *_) in enumerate(METHODS)]
+)
+def test_every_method_reaches_the_promised_error_and_faults_show(method, count, bits, options):
+    values = np.random.default_rng(count).random(count)
+    weight = select_weight(values, bits, method, **options)
+    assert certify_weight(weight, values).within
+    wrong = dataclasses.replace(weight, integer=weight.integer + (1 << (weight.length // 2)) + 1)
+    assert not certify_weight(wrong, values).within
+
+
+@pytest.mark.parametrize("method", ["digits", "crt", "lacunary", "taylor"])
+def test_decoded_values_are_the_fractional_parts_that_are_declared(method):
+    values = [0.25, 0.7, 0.1, 0.9]
+    weight = select_weight(values, 6, method)
+    p = weight.parameters
+    with working_precision(600):
+        for k, y in enumerate(values, 1):
+            if method == "digits":
+                s = arb(fmpq(1, 64**k))
+            elif method == "crt":
+                s = arb(fmpq(1, p["h"] + k))
+            else:
+                s = p["start"] + (k - 1) * p["steps"][0]
+                s = 1 / (1 + (-arb(s)).exp()) if method == "lacunary" else arb(s).sin()
+            phase = arb(weight.value) * s
+            gap = abs(phase - arb(fmpq(*y.as_integer_ratio())) - (phase - y + arb(0.5)).floor())
+            assert gap <= 2.0**-7
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"sigma": "relu"}, "analytic"),
+        ({"sigma": lambda t: t * t + 1}, "polynomials"),
+        ({"sigma": "sqrt", "start": -1}, "analytic"),
+        ({"sigma": "sin", "start": 0}, "derivative 0 vanishes"),
+        ({"counts": [3, 3]}, "counts"),
+        ({"sigma": 7}, "sigma"),
+    ],
+)
+def test_activations_that_cannot_serve_are_refused(options, match):
+    with pytest.raises(InputError, match=match):
+        select_weight([0.5] * 8, 4, "taylor", **options)
+
+
+def test_methods_say_what_they_cannot_do():
+    with pytest.raises(UnreachableError, match="taylor"):
+        select_weight([0.5] * 8, 4, "lacunary", sigma="gelu")
+    with pytest.raises(InputError, match="120"):
+        select_weight([0.5] * 200, 4, "lll")
