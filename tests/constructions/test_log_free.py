@@ -5,12 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from flint import fmpq
+from flint import arb, fmpq
 
 from approx import Target
 from approx.errors import InputError, RegularityError, UnreachableError
-from approx.evaluation import evaluate_exact
+from approx.evaluation import evaluate_exact, evaluate_precisely
 from approx.networks import Network
+from approx.numbers import working_precision
 from approx.targets import PolygonTarget
 from constructions.superexpressive import floor_exp2, log_free
 from constructions.superexpressive._bit_tables import guarded, packed, simplest_between
@@ -115,6 +116,17 @@ def test_a_planted_fault_in_any_table_changes_the_certificate():
         assert wrong.certify().lower > honest.upper
         points = [fmpq(k, 997) for k in range(998)]
         assert evaluate_exact(wrong.network, points) != evaluate_exact(a.network, points)
+
+
+def test_literal_balls_are_found_at_jumps_too():
+    # The records are divided by the number of patterns: their quotient is often whole, which no long ball would decide.
+    f = Target("abs(sin(9*x))")
+    a = log_free(f, 0.002)
+    points = [fmpq(k, 61) for k in range(62)]
+    balls = evaluate_precisely(a.network, points, bits=100)
+    exact = evaluate_exact(a.network, points)
+    with working_precision(300):
+        assert all(b.contains(v) and b.rad() <= arb(2) ** -100 for b, v in zip(balls, exact, strict=True))
 
 
 def test_bad_input_is_refused_with_what_would_be_accepted():
