@@ -26,7 +26,7 @@ import numpy as np
 from flint import fmpq
 
 from approx.approximant import Approximant, BudgetItem
-from approx.errors import InputError, RegularityError
+from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Builder, Network
 from approx.networks.builder import Form, linear_combination
 from approx.numbers import float_up, to_float, to_fmpq
@@ -99,10 +99,17 @@ def log_free(target: Target, eps: Any, *, share: float | None = None, ridges: bo
     if lines is not None:
         goals = shared_accuracies(lines, goal)
         along = sum(_BITS_PER_LINE + cells_within(r.function, g / 2).total for r, g in zip(lines, goals, strict=True))
-        if ridges or along < cells_within(target, goal / 2).total:
+        if ridges or along < _cells_in_the_box(target, goal):
             parts = [stored(r.function, g, share) for r, g in zip(lines, goals, strict=True)]
             return _approximant(target, parts, [r.coefficients for r in lines], [r.function for r in lines])
     return _approximant(target, [stored(target, goal, share)], None, [target])
+
+
+def _cells_in_the_box(target: Target, goal: float) -> float:
+    try:
+        return cells_within(target, goal / 2).total
+    except UnreachableError:
+        return float("inf")
 
 
 def _approximant(
