@@ -54,6 +54,8 @@ _MOST_TRIED = 400_000
 _MARGIN = 1e-9
 #: About the length of the weights beside the tables, in cells of two bits.
 _BITS_PER_LINE = 100
+#: Where the numbers of cells are nearer than this factor, both forms are built and the shorter one is taken.
+_UNDECIDED = 4
 
 
 class Part(NamedTuple):
@@ -96,13 +98,19 @@ def log_free(target: Target, eps: Any, *, share: float | None = None, ridges: bo
     lines = ridges_of(target) if target.dimension > 1 and ridges is not False else None
     if ridges and lines is None:
         raise RegularityError(f"target {target.text}: not recognised as a sum of functions of one linear form each")
-    if lines is not None:
-        goals = shared_accuracies(lines, goal)
-        along = sum(_BITS_PER_LINE + cells_within(r.function, g / 2).total for r, g in zip(lines, goals, strict=True))
-        if ridges or along < _cells_in_the_box(target, goal):
-            parts = [stored(r.function, g, share) for r, g in zip(lines, goals, strict=True)]
-            return _approximant(target, parts, [r.coefficients for r in lines], [r.function for r in lines])
-    return _approximant(target, [stored(target, goal, share)], None, [target])
+    if lines is None:
+        return _approximant(target, [stored(target, goal, share)], None, [target])
+    goals = shared_accuracies(lines, goal)
+    along = sum(_BITS_PER_LINE + cells_within(r.function, g / 2).total for r, g in zip(lines, goals, strict=True))
+    inside = float("inf") if ridges else _cells_in_the_box(target, goal)
+    if inside < along / _UNDECIDED:
+        return _approximant(target, [stored(target, goal, share)], None, [target])
+    parts = [stored(r.function, g, share) for r, g in zip(lines, goals, strict=True)]
+    found = _approximant(target, parts, [r.coefficients for r in lines], [r.function for r in lines])
+    if inside > along * _UNDECIDED:
+        return found
+    box = _approximant(target, [stored(target, goal, share)], None, [target])
+    return min(found, box, key=lambda a: a.network.size.bits)
 
 
 def _cells_in_the_box(target: Target, goal: float) -> float:
