@@ -9,6 +9,7 @@ from flint import fmpq
 from approx import Target
 from approx.errors import InputError, RegularityError, UnreachableError, UnsupportedError
 from approx.evaluation import evaluate_exact
+from approx.numbers import to_float
 from constructions.superexpressive import floor_exp2
 
 F1 = (Target("sin(pi*x)*cos(pi*y)/2"), ("1", "pi"), 1)
@@ -81,3 +82,11 @@ def test_bad_input_is_refused_with_what_would_be_accepted():
     with pytest.raises(UnsupportedError, match="evaluate_precisely"):
         floor_exp2(f, 0.1).network(0.5)
     assert abs(floor_exp2(f, 0.1)(0.5) - 1.5) <= 0.1  # the approximant knows its decoded cells
+
+
+def test_values_are_those_of_the_cells_also_where_float64_would_hold_the_weights():
+    # A of 43 bits: floor(A v) - B floor(A v / B) in float64 would err by 1e-4.
+    a = floor_exp2(Target("x**3 - x", (-0.75, -0.5)), 0.05)
+    points = np.linspace(-0.75, -0.5, 101) + 1e-4
+    exact = [to_float(v) for v in evaluate_exact(a.network, points[:-1])]
+    assert np.abs(a(points[:-1]) - exact).max() < 1e-14
