@@ -3,7 +3,7 @@
 Known fixed-size networks store each of the K = Theta(eps^(-d/alpha)) cell values in full, log2(1/eps) bits each; whether
 the logarithm can go was open in 2026. Here neighbouring cells differ by at most one quantum, so a block of m cells has one
 of few patterns; a block stores its level and the number of its pattern, and three lookups give the value of any cell
-(`_block_code`): bits / K <= log2 3 + o(1), at 3d + 10 units in 9 hidden layers whatever eps is.
+(`_block_code`): bits / K <= log2 3 + o(1), at 3d + 11 units in 10 hidden layers whatever eps is.
 
 The network, with strides s, e, t of groups, blocks and cells in a block, all weights rational:
 
@@ -12,7 +12,7 @@ The network, with strides s, e, t of groups, blocks and cells in a block, all we
     floor  the table F from the group on, the records R from the block on; then both without their first field
     floor  G = floor(record / patterns), P = record - patterns G, the number of the pattern
     2^t    2^(-w_T (m P + t.(n - b B)));  floor, floor: the offset T
-    out    quantum (first + F + G + T)
+    floor  q = F + G + T, a whole number;  out: quantum (first + q)
 
 Source: derived.
 """
@@ -42,7 +42,7 @@ DESCRIPTION: dict[str, Any] = {
     "name": "log-free",
     "activations": ("floor", "exp2"),
     "needs": "1 to 3 variables, Hölder continuous",
-    "guarantee": "sup |f - net| <= omega_f(half a cell) + half a quantum <= eps, 3d + 10 units at every eps",
+    "guarantee": "sup |f - net| <= omega_f(half a cell) + half a quantum <= eps, 3d + 11 units at every eps",
     "rate": "bits = O(eps^(-d/alpha)), without logarithm",
     "references": ("P21", "C26"),
 }
@@ -64,14 +64,14 @@ class Part(NamedTuple):
     cells: Cells
     code: BlockCode
     quantum: fmpq
-    first: int
+    first: fmpq
     share: float
     variation: float
     rounding: float
 
 
 def log_free(target: Target, eps: Any, *, share: float | None = None, ridges: bool | None = None) -> Approximant:
-    """Return an Approximant by a step network of {floor, 2^t} with 3d + 10 units and Theta(eps^(-d/alpha)) bits.
+    """Return an Approximant by a step network of {floor, 2^t} with 3d + 11 units and Theta(eps^(-d/alpha)) bits.
 
     Statement: for |f(x) - f(y)| <= C |x - y|_inf^alpha on the box, sup |f - net| <= omega_f(r) + quantum / 2 <= eps, r half
     the side of a cell. Guarantee proved: the modulus from the target, the cell values by balls. The bits, over all weights,
@@ -80,7 +80,7 @@ def log_free(target: Target, eps: Any, *, share: float | None = None, ridges: bo
     share: the part of eps for omega_f (None: the one of fewest bits among a few). A larger share gives fewer, coarser cells
     whose neighbours may differ by several quanta: still a bounded number of bits per cell.
     ridges: whether a target that is a sum of functions of one linear form each, sum_k g_k(l_k(x)), is stored line by line, with
-    13 units for each of them and Theta(eps^(-1/alpha)) bits (None: where that needs fewer bits).
+    14 units for each of them and Theta(eps^(-1/alpha)) bits (None: where that needs fewer bits).
 
     Cost: a ball of f per cell (some 10 us), up to 2e7 cells. Raises InputError (eps, share), RegularityError without a modulus
     of continuity or where ridges=True does not apply, UnreachableError when too many cells are needed. Source: derived; the
@@ -88,7 +88,7 @@ def log_free(target: Target, eps: Any, *, share: float | None = None, ridges: bo
 
     >>> a = log_free(Target("abs(x - 1/3)"), 0.01)
     >>> a.network.size.units, a.bound <= 0.01
-    (13, True)
+    (14, True)
     """
     goal = accuracy(eps)
     if not 1 <= target.dimension <= 3:
@@ -163,9 +163,11 @@ def stored(target: Target, goal: float, share: float | None) -> Part:
     chosen = _best_share(target, goal) if share is None else share
     cells = cells_within(target, chosen * goal * (1 - _MARGIN))
     spent = variation_within(target, cells.radii)
-    quantum = _quantum(goal, spent)
-    found = nearest_multiples(target, cells.middles(target), quantum)
-    return Part(cells, shortest_code(found.digits), quantum, found.first, chosen, spent, found.error)
+    quantum = _quantum(goal, spent, share is not None)
+    choices = nearest_multiples(target, cells.middles(target), quantum)
+    codes = [shortest_code(choice.digits) for choice in choices]
+    best = min((0, 1), key=lambda k: codes[k].bits)
+    return Part(cells, codes[best], quantum, choices[best].first, chosen, spent, choices[best].error)
 
 
 def shared_accuracies(lines: tuple[Ridge, ...], goal: float) -> list[float]:
@@ -180,10 +182,17 @@ def shared_accuracies(lines: tuple[Ridge, ...], goal: float) -> list[float]:
     return [goal * (1 - _MARGIN) * w / sum(wanted) for w in wanted]
 
 
-def _quantum(goal: float, spent: float) -> fmpq:
-    """Twice what the cells leave of eps, rounded down to a short rational."""
+def _quantum(goal: float, spent: float, steps: bool = False) -> fmpq:
+    """Twice what the cells leave of eps, rounded down to a short rational.
+
+    With `steps` it does not fall below twice the variation in a cell, if that is left: neighbours then differ by one quantum
+    at most, the case that is counted in `_block_code`. (Otherwise a shorter quantum is worth a step of two here and there.)
+    """
     most = 2 * (to_fmpq(goal) * (1 - to_fmpq(_MARGIN)) - to_fmpq(spent))
-    return simplest_between(most * fmpq(31, 32), most)
+    least = most * fmpq(31, 32)
+    # The bound of the variation was rounded up a little: not to fall a hair below it is worth no long quantum.
+    neighbours = 2 * to_fmpq(spent) * (1 - fmpq(1, 2**40))
+    return simplest_between(max(least, neighbours) if steps and neighbours <= most else least, most)
 
 
 def _best_share(target: Target, goal: float) -> float:
@@ -238,7 +247,8 @@ def block_value(b: Builder, x: list[Form], part: Part) -> Form:
     place = _address([ni - m * bi for ni, bi, m in zip(n, blocks, code.block, strict=True)], code.block)
     entry = prod(code.block) * number + place
     offset = _lookup(b, guarded(code.patterns, code.offset_width), code.offset_width, entry)
-    return part.quantum * (minima + reference + offset + part.first)
+    # One more unit, the whole number itself, so that the quantum is written once and not for every field.
+    return part.quantum * (b.unit(minima + reference + offset, "floor") + part.first)
 
 
 def _address(coordinates: list[Form], shape: tuple[int, ...]) -> Form:

@@ -16,6 +16,8 @@ from approx.targets import PolygonTarget
 from constructions.superexpressive import floor_exp2, log_free
 from constructions.superexpressive._bit_tables import guarded, packed, simplest_between
 from constructions.superexpressive._block_code import encode, shortest_code
+from constructions.superexpressive._cells import nearest_multiples
+from constructions.superexpressive.log_free import stored
 
 CASES = [
     (Target("abs(sin(7*x))*x", (-1, 1)), [0.2, 0.05, 0.01]),
@@ -31,10 +33,23 @@ def test_fixed_size_and_guarantee(f, accuracies):
     for eps in accuracies:
         for share in (None, 0.5):
             a = log_free(f, eps, share=share, ridges=False)
-            assert (a.network.size.units, a.network.size.hidden_layers) == (3 * d + 10, 9)
+            assert (a.network.size.units, a.network.size.hidden_layers) == (3 * d + 11, 10)
             c = a.certify(rtol=0.3)
             assert c.upper <= a.bound * (1 + 1e-12) <= eps
             assert a.network.size.bits > a.parameters["table_bits"]
+
+
+def test_neighbouring_cells_differ_by_one_quantum_at_most():
+    for f, eps in (
+        (PolygonTarget(np.tile([0.0, 1.0], 40)), 0.03),
+        (Target("abs(sin(9*x))*x"), 0.01),
+        (Target("abs(x - y)"), 0.1),
+    ):
+        part = stored(f, eps, 0.5)
+        middles = part.cells.middles(f)
+        for choice in nearest_multiples(f, middles, part.quantum):
+            assert all(np.abs(np.diff(choice.digits, axis=axis)).max() == 1 for axis in range(f.dimension))
+        assert part.variation + part.rounding <= eps
 
 
 def zigzag(levels: int) -> Target:

@@ -34,7 +34,7 @@ def test_the_ridges_sum_to_the_target_and_are_certified(text, count):
     assert np.allclose(total, f(points), atol=1e-12)
     eps = 0.3
     a = log_free(f, eps, ridges=True)
-    assert a.network.size.units == 13 * count and a.network.size.hidden_layers == 9
+    assert a.network.size.units == 14 * count and a.network.size.hidden_layers == 10
     c = a.certify()
     assert c.upper < 1.6 * c.lower
     assert c.method.startswith("structure") and 0 < c.lower <= c.upper <= a.bound * (1 + 1e-12) <= eps
