@@ -21,7 +21,6 @@ from constructions.relu._chain_symmetry import Bend, Fold, is_affine, reduce
 from constructions.relu.square_chain import make_problem, square_chain
 
 GRID = chebyshev_grid(61)
-WEIGHTS = np.full(61, 1 / 61)
 SHAPES = [Shape((0, 0, 0)), Shape((1, 0, 2), 2), Shape((1, 1), 1, True)]
 
 
@@ -37,12 +36,12 @@ def _random_fit(shape: Shape, seed: int = 0) -> Fit:
 @pytest.fixture(scope="module")
 def sine() -> tuple[Problem, Fit, tuple[int, ...]]:
     problem = make_problem(Target("sin(2*pi*x)"), 3e-4)
-    fit = projected_fit(Shape((0, 0)), np.array([-1.0]), problem.grid, problem.values, np.full(121, 1 / 121), 60)
+    fit = projected_fit(Shape((0, 0)), np.array([-1.0]), problem.grid, problem.values, 60)
     assert fit is not None
     levels = (6, 6)
     pads = tuple(unit_errors(fit.shape, fit.theta, problem.grid, levels)[1:])
     shape, theta = padded(fit.shape, fit.theta, pads)
-    again = projected_fit(shape, theta, problem.grid, problem.values, np.full(121, 1 / 121), 0)
+    again = projected_fit(shape, theta, problem.grid, problem.values, 0)
     assert again is not None
     assert again.rms == pytest.approx(fit.rms, rel=1e-6)  # pads change the parameters, not the function
     return problem, again, levels
@@ -80,10 +79,10 @@ def test_sensitivities_are_the_derivatives_by_the_squares() -> None:
 @pytest.mark.parametrize("j", [0, 1, 2])
 def test_a_neutral_fold_changes_nothing(j: int) -> None:
     y = np.exp(GRID)
-    fit = projected_fit(Shape((0, 0, 0)), np.array([0.5, 1.0, -0.7]), GRID, y, WEIGHTS, 5)
+    fit = projected_fit(Shape((0, 0, 0)), np.array([0.5, 1.0, -0.7]), GRID, y, 5)
     assert fit is not None
     shape, theta = add_fold(fit.shape, fit.theta, j)
-    again = projected_fit(shape, theta, GRID, y, WEIGHTS, 0)
+    again = projected_fit(shape, theta, GRID, y, 0)
     assert again is not None
     if j < 2:
         assert again.rms == pytest.approx(fit.rms, rel=1e-6)
@@ -101,7 +100,7 @@ def test_weight_count_is_the_formula(levels: tuple[int, ...]) -> None:
 
 def test_shrinking_lowers_the_demand_for_levels() -> None:
     y = np.sin(np.pi * GRID / 2)
-    fit = projected_fit(Shape((0, 0, 0)), np.array([0.5, 1.0, -0.7]), GRID, y, WEIGHTS, 40)
+    fit = projected_fit(Shape((0, 0, 0)), np.array([0.5, 1.0, -0.7]), GRID, y, 40)
     assert fit is not None
     moved = shrink(fit, GRID, y, 30 * fit.rms, 40)
     before, after = (math.prod(np.abs(d).max() for d in evaluate(f.shape, f.parameters, GRID)[1]) for f in (fit, moved))
