@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _MOST_WEIGHTS = 20_000
 _MOST_NODES = 2_000
 _LEAST_BITS, _MOST_BITS = 192, 2048
+#: Halvings when the goal is 0, which bounds with a rounding never meet.
+_HOPELESS = 32
 #: A bound within this factor of a tried point is not worth another halving.
 _FINEST = fmpq(1, 1 << 140)
 
@@ -57,6 +59,7 @@ class ExactRung:
     def enclose(self, left: fmpq, right: fmpq, asker: Goal, steps: int) -> tuple[float, int]:
         """(bound of |f - net| on [left, right], halvings used): best first, until the asker's goal is met."""
         goal = asker.goal
+        steps = steps if goal > 0 else min(steps, _HOPELESS)
         bits = _LEAST_BITS if goal <= 0 else int(min(_MOST_BITS, max(_LEAST_BITS, 160 - math.log2(goal))))
         with working_precision(bits):
             heap = self._start(left, right)
@@ -80,7 +83,7 @@ class ExactRung:
             for end in (to_fmpq(ball.lower()), to_fmpq(ball.upper())):
                 if left < end < right:
                     cuts.add(end)
-        nodes = self._followed(sorted(cuts))
+        nodes = self.followed(sorted(cuts))
         if nodes is None:
             return [(-math.inf, (0, left), ((left, fmpq(0)), (right, fmpq(0))))]
         if len(nodes) == 1:
@@ -89,7 +92,7 @@ class ExactRung:
         heapq.heapify(heap)
         return heap
 
-    def _followed(self, nodes: list[fmpq]) -> list[tuple[fmpq, fmpq]] | None:
+    def followed(self, nodes: list[fmpq]) -> list[tuple[fmpq, fmpq]] | None:
         """(node, value of the network) with the network affine between neighbours; None when there are too many."""
         values: list[list[fmpq]] = [nodes]
         for activation, bias, terms in self.network.exact_rows():

@@ -26,6 +26,7 @@ from flint import fmpq
 from approx.certification.arithmetic import Float64
 from approx.certification.block_search import Block, Search, search_block
 from approx.certification.budget import Work
+from approx.certification.exact_supremum import exact_supremum
 from approx.certification.forward import forward
 from approx.certification.one_variable import coarse
 from approx.certification.pieces import Program
@@ -135,12 +136,17 @@ def certify_pieces(
         ends = float(job.cover.edges[0]), float(job.cover.edges[-1])
         state.blocks = [Block(*ends, job.coarse(*ends), 0.0, ripe=True)]
         _waves(job, state, work, executor)
+    lower, upper, goal = state.start.lower, state.upper, max(state.start.lower * (1 + rtol), atol)
+    if not upper <= goal and state.settled < math.inf and not work.exhausted:
+        found = exact_supremum(network, target)
+        if found is not None:
+            return found.lower, found.upper, (found.witness,), str(found)
     reached = [name for name in _ORDER if name in work.regions]
     name = f"pieces ({', '.join(reached or ['float64'])})"
-    if state.rounding and state.settled > max(state.start.lower * (1 + rtol), atol):
+    if state.rounding and state.settled > goal:
         name += ", limited by rounding"
     witness = state.start.witness if state.start.witness is not None else target.domain.lower[0]
-    return state.start.lower, state.upper if state.upper == state.upper else math.inf, (witness,), name
+    return lower, upper if upper == upper else math.inf, (witness,), name
 
 
 def _prepared(network: Network, target: Target, rtol: float, atol: float) -> tuple[Job, _Start]:

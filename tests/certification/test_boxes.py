@@ -100,5 +100,5 @@ def test_an_interrupt_in_one_variable_returns_what_is_proved(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(block_search.Search, "refine", interrupted)
-    c = certify(identity(1, 1), Target("exp(x)"))
-    assert c.status == "budget" and c.lower <= math.e - 1 <= c.upper < math.inf
+    c = certify(identity(1, 1), Target("x - sin(7*x)"), rtol=1e-9)
+    assert c.status == "budget" and c.lower <= 1 <= c.upper < math.inf
