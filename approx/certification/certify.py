@@ -16,7 +16,7 @@ from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
 from approx.targets import Target
 
-_METHODS = ("auto", "pieces", "boxes", "structure")
+_METHODS = ("auto", "pieces", "boxes", "structure", "exact")
 
 
 def certify(
@@ -37,9 +37,10 @@ def certify(
     enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
 
     method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
-    and bound), "structure" (sawtooth squares of any depth against x**2), or "auto". semantics: "exact" (the real
+    and bound), "structure" (sawtooth squares of any depth against x**2), "exact" (rational targets of one variable: the
+    supremum as a rational or algebraic number), or "auto". semantics: "exact" (the real
     function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
-    (one variable; results do not depend on their number).
+    (one variable; results are those of the serial run).
 
     Raises InputError (shapes, rtol, unknown method), UnsupportedError (activations), DomainError.
     Source: derived; docs/certification.md.
@@ -62,6 +63,8 @@ def certify(
         raise UnsupportedError(
             "no structural certificate applies: the network is not a sawtooth square, or the target not x**2"
         )
+    if method == "exact":
+        found = _exact(network, target)
     if found is None:
         found = _search(network, target, rtol, atol, work, method, executor)
     lower, upper, witness, name = found
@@ -85,6 +88,18 @@ def certify(
         network=network,
         target=target,
     )
+
+
+def _exact(network: Network, target: Target) -> tuple[float, float, Sequence[Any], str]:
+    from approx.certification.exact_supremum import exact_supremum
+
+    exact = exact_supremum(network, target)
+    if exact is None:
+        raise UnsupportedError(
+            "no exact supremum: it takes a rational piecewise linear network of one variable, and a target of + - * /, "
+            "integer powers, abs, max and min without poles or irrational kinks"
+        )
+    return exact.lower, exact.upper, (exact.witness,), str(exact)
 
 
 def _target(target: Target | str, domain: Any) -> Target:

@@ -6,6 +6,8 @@ Levels (each includes the ones before):
   in several variables |f - net| <= upper is tried at 256 points, which can refute but not prove.
 - "full": `upper` is proved again on the whole domain (one variable, piecewise linear).
 
+f, f'' and the network are evaluated by code of the checker's own (check_function.py; rationals below).
+
 Method for `upper`: the network is followed in rationals along an interval; where the input of a ReLU vanishes inside, the
 interval is cut at that exact point. On a piece net(x) = s x + c exactly, and with h = f - net, h(a), h(b) balls and f'' a
 ball over the piece, h lies below the parabola through both ends with the smallest f'' (and above that with the largest).
@@ -20,6 +22,7 @@ from typing import Any
 from flint import arb, fmpq
 
 from approx.certification.certificate import Certificate, network_digest
+from approx.certification.check_function import CheckFunction
 from approx.errors import InputError, UnsupportedError
 from approx.networks import PIECEWISE_LINEAR, Network
 from approx.numbers import to_fmpq, working_precision
@@ -98,14 +101,14 @@ def _check_witness(c: Certificate, net: Network, target: Target, proved: list[st
     if len(c.witness) != net.inputs or not all(a <= x <= b for x, (a, b) in zip(c.witness, c.domain, strict=True)):
         refuted.append("the witness lies outside the domain")
         return
-    gap = _gap_at(net, target, list(c.witness))
+    gap = _gap_at(net, CheckFunction(target), list(c.witness))
     if gap >= _exact(c.lower):
         proved.append(f"|f - net| >= {c.lower:.6g} at the witness")
     elif c.lower > 0:
         refuted.append(f"|f - net| at the witness is {gap.str(8)}, not shown to reach {c.lower:.17g}")
 
 
-def _gap_at(net: Network, target: Target, point: list[fmpq]) -> arb:
+def _gap_at(net: Network, f: CheckFunction, point: list[fmpq]) -> arb:
     values: list[Any] = list(point)
     if net.activations <= PIECEWISE_LINEAR:
         for activation, bias, terms in net.exact_rows():
@@ -117,7 +120,7 @@ def _gap_at(net: Network, target: Target, point: list[fmpq]) -> arb:
         from approx.evaluation import evaluate_balls
 
         values += evaluate_balls(net, [arb(x) for x in point])
-    return abs(target.ball([arb(x) for x in point]) - arb(values[-1]))
+    return abs(f.value([arb(x) for x in point]) - arb(values[-1]))
 
 
 def _exact(value: float) -> arb:
@@ -142,13 +145,13 @@ def _check_upper(
         starts = [a + (b - a) * fmpq((618033 * k) % 1_000_000, 1_000_001) for k in range(_SAMPLE - 1)]
         starts.append(max(a, min(c.witness[0] - step / 2, b - step)))
         intervals = [(s, min(s + step, b)) for s in starts if s < b] or [(a, b)]
-    rows = net.exact_rows()
+    rows, f = net.exact_rows(), CheckFunction(target)
     upper = _exact(c.upper)
     pieces = 0
     for lo, hi in intervals:
         for left, right, slope, constant in affine_pieces(rows, lo, hi):
             pieces += 1
-            if not _below(target, left, right, slope, constant, upper):
+            if not _below(f, left, right, slope, constant, upper):
                 refuted.append(
                     f"|f - net| <= {c.upper:.17g} could not be proved on [{float(left.p) / float(left.q):.9g}, "
                     f"{float(right.p) / float(right.q):.9g}]"
@@ -182,33 +185,32 @@ def affine_pieces(rows: list[Any], lower: fmpq, upper: fmpq) -> Iterator[tuple[f
         yield (a, b, *forms[-1])
 
 
-def _below(target: Target, a: fmpq, b: fmpq, slope: fmpq, constant: fmpq, upper: arb) -> bool:
+def _below(f: CheckFunction, a: fmpq, b: fmpq, slope: fmpq, constant: fmpq, upper: arb) -> bool:
     """Whether |f(x) - slope x - constant| <= upper is proved on [a, b], bisecting at most _DEPTH times."""
     stack = [(a, b, 0)]
     while stack:
         lo, hi, depth = stack.pop()
-        if _bound(target, lo, hi, slope, constant) <= upper:
+        if _bound(f, lo, hi, slope, constant) <= upper:
             continue
         if depth >= _DEPTH or lo == hi:
             return False
         middle = (lo + hi) / 2
-        if abs(target.ball([arb(middle)]) - arb(slope * middle + constant)) > upper:
+        if abs(f.value([arb(middle)]) - arb(slope * middle + constant)) > upper:
             return False
         stack += [(middle, hi, depth + 1), (lo, middle, depth + 1)]
     return True
 
 
-def _bound(target: Target, lo: fmpq, hi: fmpq, slope: fmpq, constant: fmpq) -> arb:
+def _bound(f: CheckFunction, lo: fmpq, hi: fmpq, slope: fmpq, constant: fmpq) -> arb:
     """A ball whose points are upper bounds of |h| on [lo, hi], h = f - slope x - constant; NaN where nothing is known."""
     width = hi - lo
     centre = (lo + hi) / 2
     ball = arb(centre) + arb(0, 1) * arb(width / 2)
-    coefficients = target.series(ball, 2)
-    left = target.ball([arb(lo)]) - arb(slope * lo + constant)
-    right = target.ball([arb(hi)]) - arb(slope * hi + constant)
-    curve = coefficients[2] * arb(width) * arb(width)
+    curve = f.second(ball) * arb(width) * arb(width) / 2
     if not curve.is_finite():
-        return abs(coefficients[0] - (arb(slope) * ball + arb(constant))).upper()
+        return abs(f.value([ball]) - (arb(slope) * ball + arb(constant))).upper()
+    left = f.value([arb(lo)]) - arb(slope * lo + constant)
+    right = f.value([arb(hi)]) - arb(slope * hi + constant)
     up = _parabola(left, right, curve.lower())
     down = _parabola(-left, -right, (-curve).lower())
     return up.max(down).upper()
@@ -232,12 +234,13 @@ def _parabola(left: arb, right: arb, c: arb) -> arb:
 
 
 def _try_points(c: Certificate, net: Network, target: Target, observed: list[str], refuted: list[str]) -> None:
+    f = CheckFunction(target)
     multipliers = (618033, 754877, 569840, 819172, 856674)
     for k in range(1, 257):
         point = [
             a + (b - a) * fmpq((multipliers[i % 5] * k) % 1_000_003, 1_000_003) for i, (a, b) in enumerate(c.domain)
         ]
-        if _gap_at(net, target, point) > _exact(c.upper):
+        if _gap_at(net, f, point) > _exact(c.upper):
             refuted.append(f"|f - net| exceeds {c.upper:.17g} at {[str(x) for x in point]}")
             return
     observed.append(f"|f - net| <= {c.upper:.6g} at 256 points")
