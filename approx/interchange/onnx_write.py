@@ -111,8 +111,9 @@ def _model(onnx: Any, network: Network, kind: np.dtype[Any]) -> Any:
         weights,
     )
     # Gelu is an operator since opset 20.
-    opset = [onnx.helper.make_opsetid("", 20 if "gelu" in network.activations else OPSET)]
-    return onnx.helper.make_model(graph, producer_name="approx", opset_imports=opset, ir_version=IR_VERSION + ("gelu" in network.activations))
+    opset, version = (20, 9) if "gelu" in network.activations else (OPSET, IR_VERSION)
+    imports = [onnx.helper.make_opsetid("", opset)]
+    return onnx.helper.make_model(graph, producer_name="approx", opset_imports=imports, ir_version=version)
 
 
 def _add_layer(

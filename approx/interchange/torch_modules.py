@@ -98,7 +98,8 @@ def from_torch(module: Any) -> Network:
     """Return the exact network of a torch module, every parameter the dyadic number that it is.
 
     Admitted: modules made by `to_torch`, and (nested) Sequential of Linear, ReLU, LeakyReLU, Hardtanh, ReLU6, Tanh,
-    Sigmoid, Softplus (as log(1 + e^(beta t)) / beta on the whole line), GELU, Identity, Dropout (as in evaluation) and Flatten; leaky ReLU and hard tanh become ReLU units exactly.
+    Sigmoid, Softplus (as log(1 + e^(beta t)) / beta on the whole line), GELU, Identity, Dropout (as in evaluation) and
+    Flatten; leaky ReLU and hard tanh become ReLU units exactly.
 
     Raises MissingExtraError without torch, UnsupportedError naming every module that is not admitted, InputError when
     the argument is no module, has no Linear to tell its inputs, or holds parameters that are not finite.
