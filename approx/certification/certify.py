@@ -16,7 +16,7 @@ from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
 from approx.targets import Target
 
-_METHODS = ("auto", "pieces", "boxes", "structure")
+_METHODS = ("auto", "pieces", "boxes", "structure", "taylor")
 
 
 def certify(
@@ -37,7 +37,8 @@ def certify(
     enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
 
     method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
-    and bound), "structure" (sawtooth squares of any depth against x**2), or "auto". semantics: "exact" (the real
+    and bound), "structure" (sawtooth squares of any depth against x**2), "taylor" (any activation, any dimension: Taylor
+    models), or "auto". semantics: "exact" (the real
     function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
     (one variable; results do not depend on their number).
 
@@ -125,7 +126,11 @@ def _search(
 
             return certify_pieces(network, target, rtol, atol, work, executor)
         if method == "pieces":
-            raise UnsupportedError("exact pieces need a piecewise linear network; use method='boxes'")
+            raise UnsupportedError("exact pieces need a piecewise linear network; use method='taylor'")
+    if method == "taylor" or (method == "auto" and not network.tags["piecewise_linear"]):
+        from approx.certification.taylor import certify_taylor
+
+        return certify_taylor(network, target, rtol, atol, work)
     from approx.certification.boxes import certify_boxes
 
     return certify_boxes(network, target, rtol, atol, work)
