@@ -69,6 +69,14 @@ class _Table:
         return np.clip(np.rint(t * _PER_UNIT).astype(np.int64) - self.first, 0, len(self.coefficients) - 1)
 
 
+    def shifted(self, cell: np.ndarray, c: np.ndarray, order: int) -> np.ndarray:
+        """act^(order)(c) / order! by Horner's rule; c minus the centre of its cell is exact."""
+        step, total = c - (cell + self.first) / _PER_UNIT, np.zeros_like(c)
+        for l in range(_DEGREE, order - 1, -1):
+            total = total * step + math.comb(l, order) * self.coefficients[cell, l]
+        return total
+
+
 @lru_cache(maxsize=16)
 def _table(name: str) -> _Table:
     reach = 4 if name == "sin" else _REACH
@@ -128,25 +136,13 @@ def local_series(name: str, centre: np.ndarray, radius: np.ndarray, order: int, 
     Arrays of one shape; order at most 9. Where radius > WIDEST, or error + slope*own is larger than half the width of the
     range, s_0 is the middle of the range, error that half and slope 0; never NaN, infinite where nothing is known.
     """
-    usable = np.isfinite(centre) & (radius <= WIDEST)
-    c, r = np.where(usable, centre, 0.0), np.where(usable, radius, 0.0)
-    moved = np.zeros_like(c)
-    if name == "sin":
-        usable &= np.abs(c) < 2.0**20
-        c, moved = _reduced(np.where(usable, c, 0.0))
-    else:
-        usable &= (np.abs(c) + r) * (1 + 4 * _UNIT) <= _REACH
-        c, r = np.where(usable, c, 0.0), np.where(usable, r, 0.0)
+    c, r, moved, usable = _inside(name, centre, radius)
     lower, upper = np.nextafter(c - r, -np.inf), np.nextafter(c + r, np.inf)
     table = _table(name)
     cell = table.cell(c)
-    step = c - (cell + table.first) / _PER_UNIT
     s, error, power = [], moved, np.ones_like(r)
     for k in range(order + 1):
-        total = np.zeros_like(c)
-        for l in range(_DEGREE, k - 1, -1):
-            total = total * step + math.comb(l, k) * table.coefficients[cell, l]
-        s.append(total)
+        s.append(table.shifted(cell, c, k))
         error = error + table.errors[cell, k] * power
         power = power * r
     error = error + _largest_derivative(name, order + 1, lower, upper) * power
@@ -154,6 +150,44 @@ def local_series(name: str, centre: np.ndarray, radius: np.ndarray, order: int, 
     if name in _ASYMPTOTES:
         result, usable = _with_asymptotes(name, centre, radius, result, usable)
     return or_range(result, usable, own, *activation_range(name, centre - radius, centre + radius))
+
+
+#: Ranges of the slope over the whole line.
+_SLOPES = {
+    "sin": (-1.0, 1.0),
+    "tanh": (0.0, 1.0),
+    "sigmoid": (0.0, 0.25),
+    "softplus": (0.0, 1.0),
+    "gelu": (-0.13, 1.13),  # Phi + t phi; extreme at t = +-sqrt(2): 1.1289
+    "arctan": (0.0, 1.0),
+}
+
+
+def slope_range(name: str, centre: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(middle, half) with act' in [middle - half, middle + half] on [centre - radius, centre + radius]."""
+    lower, upper = _SLOPES[name]
+    middle, half = np.full(centre.shape, 0.5 * (lower + upper)), np.full(centre.shape, 0.5 * (upper - lower))
+    c, r, moved, usable = _inside(name, centre, radius)
+    table = _table(name)
+    cell = table.cell(c)
+    slope = table.shifted(cell, c, 1)
+    bend = 2 * _largest_derivative(name, 2, np.nextafter(c - r, -np.inf), np.nextafter(c + r, np.inf)) * r
+    bend = (bend + table.errors[cell, 1] + moved) * (1 + 2.0**-40)
+    better = usable & (bend < half)
+    return np.where(better, slope, middle), np.where(better, bend, half)
+
+
+def _inside(
+    name: str, centre: np.ndarray, radius: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(centre, radius, error of the centre, usable): as the table needs them; 0 where it does not serve."""
+    usable = np.isfinite(centre) & (radius <= WIDEST)
+    if name == "sin":
+        usable &= np.abs(centre) < 2.0**20
+        c, moved = _reduced(np.where(usable, centre, 0.0))
+        return c, np.where(usable, radius, 0.0), moved, usable
+    usable &= (np.abs(centre) + radius) * (1 + 4 * _UNIT) <= _REACH
+    return np.where(usable, centre, 0.0), np.where(usable, radius, 0.0), np.zeros_like(centre), usable
 
 
 def _reduced(c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -229,10 +263,7 @@ def _value(name: str, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     c = np.where(inside, t, 0.0)
     table = _table(name)
     cell = table.cell(c)
-    step, total = c - (cell + table.first) / _PER_UNIT, np.zeros_like(c)
-    for l in range(_DEGREE, -1, -1):
-        total = total * step + table.coefficients[cell, l]
-    error = table.errors[cell, 0]
+    total, error = table.shifted(cell, c, 0), table.errors[cell, 0]
     if name == "arctan":
         far, distance = np.where(t > 0, 1.5707963267948966, -1.5707963267948966), 0.03
     else:

@@ -14,14 +14,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from flint import arb, fmpq
 
 from approx.certification.box_cover import BoxCover, box_cover
 from approx.certification.budget import Work
-from approx.certification.taylor_forms import Monomials, TaylorProgram
+from approx.certification.taylor_forms import Model, Monomials, TaylorProgram
 from approx.evaluation import evaluate_balls
 from approx.numbers import float_down, to_fmpq, working_precision
 
@@ -54,6 +54,17 @@ class _Boxes:
         return _Boxes(*(v[index] for v in vars(self).values()))
 
 
+class ModelProgram(Protocol):
+    """What the search needs of a network: models of its output 0 on boxes, and the network for exact points."""
+
+    network: Network
+    monomials: Monomials
+
+    def models(self, centre: np.ndarray, half: np.ndarray) -> Model:
+        """The Model of the outputs on the boxes (rows of centre and half)."""
+        ...
+
+
 def certify_taylor(
     network: Network, target: Target, rtol: float, atol: float, work: Work
 ) -> tuple[float, float, Sequence[fmpq], str]:
@@ -65,17 +76,17 @@ def certify_taylor(
     program = TaylorProgram(network, order, reach)
     guess = observed_error(network, target, 20_000)
     cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6)
-    search = _Search(program, target, cover, rtol, atol, work)
+    search = Search(program, target, cover, rtol, atol, work)
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
         search.run()
     return search.lower, search.upper, search.witness, f"taylor (float64 models of order {order})"
 
 
-class _Search:
+class Search:
     """The state of one branch and bound: open boxes, the best lower bound and the largest settled bound."""
 
     def __init__(
-        self, program: TaylorProgram, target: Target, cover: BoxCover, rtol: float, atol: float, work: Work
+        self, program: ModelProgram, target: Target, cover: BoxCover, rtol: float, atol: float, work: Work
     ) -> None:
         self.program, self.target, self.cover = program, target, cover
         self.rtol, self.atol, self.work = rtol, atol, work

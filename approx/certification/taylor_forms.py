@@ -46,6 +46,11 @@ class Model:
     error: np.ndarray
     degree: int
 
+    def closed(self) -> Model:
+        """The same, with error inf in place of anything that is not finite."""
+        finite = np.isfinite(self.coefficients).all(axis=0) & np.isfinite(self.error)
+        return Model(np.where(finite, self.coefficients, 0.0), np.where(finite, self.error, np.inf), self.degree)
+
     def radius(self) -> np.ndarray:
         """A bound of |P - P(0)| on the box."""
         return np.abs(self.coefficients[1:]).sum(axis=0) * (1 + 2.0**-40)
@@ -118,30 +123,30 @@ class TaylorProgram:
 
         watch(k, lower, upper), if given, is told a range (units, boxes) of the sums of every layer k, before activation.
         """
-        n, d = centre.shape
-        m = len(self.monomials.indices)
-        start = np.zeros((m, d, n))
-        start[0] = centre.T
-        for i in range(d):
-            start[self.monomials.indices.index(tuple(int(i == j) for j in range(d))), i] = half[:, i]
-        live = {0: Model(start, np.zeros((d, n)), 1)}
+        live = {0: self.start(centre, half)}
         for k, layer in enumerate(self.network.layers, 1):
-            model = self._affine(k, live, n)
+            model = self.affine(k, live, len(centre))
             if watch is not None:
                 reach = (model.radius() + model.error) * (1 + 2.0**-40)
                 watch(k, model.coefficients[0] - reach, model.coefficients[0] + reach)
             if layer.activation != "identity":
-                model = self._activate(layer.activation, model, k)
+                model = self.activate(layer.activation, model, k)
             live[k] = model
             for source in [s for s in live if s != k and self.last_use[s] <= k]:
                 del live[source]
-        last = live[len(self.network.layers)]
-        finite = np.isfinite(last.coefficients).all(axis=0) & np.isfinite(last.error)
-        last.coefficients = np.where(finite, last.coefficients, 0.0)
-        last.error = np.where(finite, last.error, np.inf)
-        return last
+        return live[len(self.network.layers)].closed()
 
-    def _affine(self, k: int, live: dict[int, Model], n: int) -> Model:
+    def start(self, centre: np.ndarray, half: np.ndarray) -> Model:
+        """The Model of the inputs."""
+        n, d = centre.shape
+        start = np.zeros((len(self.monomials.indices), d, n))
+        start[0] = centre.T
+        for i in range(d):
+            start[self.monomials.indices.index(tuple(int(i == j) for j in range(d))), i] = half[:, i]
+        return Model(start, np.zeros((d, n)), 1)
+
+    def affine(self, k: int, live: dict[int, Model], n: int) -> Model:
+        """The Model of the sums of layer k on n boxes, from those of the layers that it reads."""
         layer = self.network.layers[k - 1]
         m = len(self.monomials.indices)
         total = np.zeros((m, layer.units, n))
@@ -162,7 +167,8 @@ class TaylorProgram:
         error = error * (1 + 2.0**-30) + (1.01 * _UNIT) * (2 * length + 4) * size * (1 + 2.0**-30) + _TINY
         return Model(total, error, degree)
 
-    def _activate(self, name: str, model: Model, k: int) -> Model:
+    def activate(self, name: str, model: Model, k: int) -> Model:
+        """The Model after the activation of layer k."""
         with np.errstate(all="ignore"):
             # What is not finite is a number of which nothing is known; a bounded activation still has its range.
             lost = ~np.isfinite(model.coefficients).all(axis=0)
