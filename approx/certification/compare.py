@@ -231,7 +231,8 @@ def bound(
         outer = float_up(to_fmpq(found.upper) - shift) if math.isfinite(found.upper) else math.inf
         ends.append((inner, min(outer, size), found.witness))
     (below, high, top), (above, low, bottom) = ends
-    return Range((-low, -above), (below, high), bottom, top, network, sides)
+    # 0.0 - x, so that no end is -0.0.
+    return Range((0.0 - low, 0.0 - above), (below, high), bottom, top, network, sides)
 
 
 def _zero(domain: Any, inputs: int) -> Target:

@@ -6,6 +6,7 @@ and at one input of the format, |f - computed| >= |f - net| - delta there. Both 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -64,10 +65,9 @@ def _lower(
     exact: Certificate, execution: Execution, network: Network, target: Target
 ) -> tuple[tuple[fmpq, ...], float]:
     """(input of the format near the witness, lower bound there); the old witness and 0 where there is no such input."""
-    point = [_nearest_inside(w, a, b, execution.format) for w, (a, b) in zip(exact.witness, exact.domain, strict=True)]
-    if any(p is None for p in point):
+    at = nearest_input(exact.witness, exact.domain, execution.format)
+    if at is None:
         return exact.witness, 0.0
-    at = [p for p in point if p is not None]
     delta = float(execution.slack(np.array([at]), np.zeros((1, len(at))))[0])
     x = tuple(to_fmpq(p) for p in at)
     with working_precision(_BITS):
@@ -77,6 +77,15 @@ def _lower(
         ball = ball if exact.norm == "abs" else ball / abs(value)
         low = float_down(ball.lower()) if ball.is_finite() else 0.0
     return x, max(low, 0.0)
+
+
+def nearest_input(
+    point: Sequence[fmpq], domain: Sequence[tuple[fmpq, fmpq]], form: Format
+) -> list[float] | None:
+    """Numbers of the format next to the exact point, inside the domain; None where a side holds no number of the format."""
+    found = [_nearest_inside(w, a, b, form) for w, (a, b) in zip(point, domain, strict=True)]
+    inside = [p for p in found if p is not None]
+    return inside if len(inside) == len(found) else None
 
 
 def _nearest_inside(value: fmpq, lower: fmpq, upper: fmpq, form: Format) -> float | None:
@@ -132,9 +141,8 @@ def _emulated(certificate: Certificate) -> tuple[float, float]:
         wanted = list(certificate.witness)
         if number:
             wanted = [a + (b - a) * to_fmpq(float(rng.uniform())) for a, b in certificate.domain]
-        near = [_nearest_inside(w, a, b, form) for w, (a, b) in zip(wanted, certificate.domain, strict=True)]
-        x = [p for p in near if p is not None]
-        if len(x) < len(wanted):
+        x = nearest_input(wanted, certificate.domain, form)
+        if x is None:
             continue
         exact = evaluate_exact(network, [x])[0]
         for order in (None, rng):
