@@ -1,7 +1,8 @@
 """What does training reach with as many weights? An MLP of at most the constructed network's weights, beside its certificate.
 
 Two hidden tanh layers in float64, Adam then L-BFGS on 1,000 points; of four seeds the best by the error OBSERVED on 20,001
-points, which is then certified like ours. About two minutes per row. Needs torch (pip install 'approx[torch]'); without it the table says so.
+points, which is then certified like ours. About two minutes per row. Needs torch (pip install 'approx[torch]'); without it
+the table says so.
 """
 
 from __future__ import annotations

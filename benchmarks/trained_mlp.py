@@ -7,6 +7,7 @@ and certified against their targets: in exact arithmetic, and as executed in flo
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import warnings
 from pathlib import Path
@@ -51,7 +52,7 @@ def trained(torch: Any, target: Target, widths: tuple[int, ...], steps: int) -> 
     torch.manual_seed(0)
     sizes = (target.dimension, *widths)
     layers: list[Any] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
     module = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], 1))
     # A larger box cut off, so that sides and corners have their share of the points.
