@@ -46,6 +46,8 @@ class Result:
             "witness_exact": [exact_text(c) for c in certificate.witness] if certificate else None,
             "status": certificate.status if certificate else None,
             "semantics": certificate.semantics if certificate else None,
+            "norm": certificate.norm if certificate else None,
+            "slack": certificate.slack if certificate else None,
             "certified_by": certificate.method if certificate else None,
             "assumptions": list(certificate.assumptions) if certificate else [],
             **size._asdict(),
@@ -87,7 +89,7 @@ def enclosure(certificate: Certificate) -> str:
     digits = 4 if not certificate.gap > 0 else min(max(4, 2 - math.floor(math.log10(certificate.gap))), 12)
     note = "" if certificate.status == "tight" else f", {certificate.status}"
     lower, upper = rounded_down(certificate.lower, digits), rounded_up(certificate.upper, digits)
-    return f"{lower} <= sup error <= {upper}  (gap {rounded_up(100 * certificate.gap, 2)} %{note})"
+    return f"{lower} <= sup {certificate.error_name} <= {upper}  (gap {rounded_up(100 * certificate.gap, 2)} %{note})"
 
 
 def point_text(point: tuple[fmpq, ...]) -> str:

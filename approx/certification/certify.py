@@ -11,17 +11,21 @@ import numpy as np
 
 from approx.certification.budget import Budget, Work
 from approx.certification.certificate import Certificate, network_digest
+from approx.certification.executed import executed
+from approx.certification.execution import FORMATS, Execution
+from approx.certification.relative import relative_certificate, relative_enclosure
 from approx.certification.structure import structural_enclosure
+from approx.certification.vector import certify_outputs
 from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
 from approx.targets import Target
 
-_METHODS = ("auto", "pieces", "boxes", "structure", "exact")
+_METHODS = ("auto", "pieces", "boxes", "structure", "exact", "taylor")
 
 
 def certify(
     network: Network,
-    target: Target | str,
+    target: Target | str | Sequence[Target | str],
     domain: Any = None,
     *,
     rtol: float = 0.01,
@@ -29,6 +33,7 @@ def certify(
     budget: Budget | None = None,
     method: str = "auto",
     semantics: str = "exact",
+    norm: str = "abs",
     executor: Executor | None = None,
 ) -> Certificate:
     """A Certificate lower <= sup |target - network| <= upper over the domain (the target's own unless given).
@@ -38,11 +43,16 @@ def certify(
 
     method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
     and bound), "structure" (sawtooth squares of any depth against x**2), "exact" (rational targets of one variable: the
-    supremum as a rational or algebraic number), or "auto". semantics: "exact" (the real
-    function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
-    (one variable; results are those of the serial run).
+    supremum as a rational or algebraic number), "taylor" (any activation, any dimension: Taylor models), or "auto".
+    semantics: "exact" (the real function of the exact weights), "float32" or "float64": what the file of
+    `network.to_onnx(dtype=...)` returns when it is executed on inputs of that type, in any order of summation (docs:
+    certification, execution). norm: "abs", or "rel" for sup |f - net| / |f|. A network of several outputs takes a sequence
+    of targets, one per output, and the result is a VectorCertificate of the largest error. executor: any
+    concurrent.futures.Executor; parts of the domain are certified by it (one variable; results are those of the serial
+    run).
 
-    Raises InputError (shapes, rtol, unknown method), UnsupportedError (activations), DomainError.
+    Raises InputError (shapes, rtol, unknown method, semantics or norm), UnsupportedError (activations), DomainError (a zero
+    of f with norm "rel").
     Source: derived; docs/certification.md.
 
     >>> from approx import Target
@@ -53,8 +63,18 @@ def certify(
     >>> c.lower <= 0.25 <= c.upper and c.status == "tight"
     True
     """
-    target = _target(target, domain)
-    _check(network, target, rtol, atol, method, semantics)
+    if isinstance(target, list | tuple):
+        _check_network(network)
+
+        def scalar(part: Network, f: Target, enough: float, share: Budget) -> Certificate:
+            return certify(part, f, rtol=rtol, atol=enough, budget=share, method=method, semantics=semantics, norm=norm,
+                           executor=executor)  # fmt: skip
+
+        return certify_outputs(network, [_target(f, domain) for f in target], rtol, atol, budget or Budget(), scalar)
+    target = _target(target, domain)  # type: ignore[arg-type]
+    _check(network, target, rtol, atol, method, semantics, norm)
+    if semantics != "exact" or norm != "abs":
+        return _derived(network, target, rtol, atol, budget or Budget(), method, semantics, norm, executor)
     work = Work(budget or Budget())
     found: tuple[float, float, Sequence[Any], str] | None = None
     if method in ("auto", "structure"):
@@ -110,23 +130,59 @@ def _target(target: Target | str, domain: Any) -> Target:
     raise InputError("target", target, "a Target or an expression")
 
 
-def _check(network: Network, target: Target, rtol: float, atol: float, method: str, semantics: str) -> None:
+def _derived(
+    network: Network,
+    target: Target,
+    rtol: float,
+    atol: float,
+    budget: Budget,
+    method: str,
+    semantics: str,
+    norm: str,
+    executor: Executor | None,
+) -> Certificate:
+    """Certificates that follow from those of the absolute error in exact arithmetic."""
+    execution = Execution(network, semantics) if semantics != "exact" else None
+    work, smallest = Work(budget), 1.0
+    sharp = rtol if execution is None else 0.8 * rtol  # what is left is for the rounding errors
+    if norm == "abs":
+        exact = certify(network, target, rtol=sharp, atol=atol, budget=budget, method=method, executor=executor)
+    else:
+
+        def absolute(part: Target, gap: float, enough: float, share: Budget) -> Certificate:
+            return certify(network, part, rtol=gap, atol=enough, budget=share, method=method, executor=executor)
+
+        found = relative_enclosure(network, target, sharp, atol, work, absolute)
+        smallest = found.smallest
+        exact = relative_certificate(found, network, target, rtol, atol, work)
+    return exact if execution is None else executed(exact, execution, rtol, smallest)
+
+
+def _check_network(network: Network) -> None:
     if not isinstance(network, Network):
         raise InputError("network", network, "a Network (approx.from_onnx and approx.from_torch make them)")
+
+
+def _check(
+    network: Network, target: Target, rtol: float, atol: float, method: str, semantics: str, norm: str
+) -> None:
+    _check_network(network)
     if network.inputs != target.dimension:
         raise InputError(
             "network", f"{network.inputs} inputs", f"{target.dimension} inputs, the variables of {target.text}"
         )
     if network.outputs != 1:
-        raise InputError("network", f"{network.outputs} outputs", "one output")
+        raise InputError("network", f"{network.outputs} outputs", "one output, or a list of targets, one per output")
     if not 0 < rtol < math.inf:
         raise InputError("rtol", rtol, "a positive number")
     if not 0 <= atol < math.inf:
         raise InputError("atol", atol, "a non-negative number")
     if method not in _METHODS:
         raise InputError("method", method, "one of " + ", ".join(_METHODS))
-    if semantics != "exact":
-        raise InputError("semantics", semantics, "'exact' (the real function of the exact weights)")
+    if semantics not in ("exact", *FORMATS):
+        raise InputError("semantics", semantics, "'exact', 'float32' or 'float64'")
+    if norm not in ("abs", "rel"):
+        raise InputError("norm", norm, "'abs' or 'rel'")
 
 
 def _search(
@@ -140,7 +196,11 @@ def _search(
 
             return certify_pieces(network, target, rtol, atol, work, executor)
         if method == "pieces":
-            raise UnsupportedError("exact pieces need a piecewise linear network; use method='boxes'")
+            raise UnsupportedError("exact pieces need a piecewise linear network; use method='taylor'")
+    if method == "taylor" or (method == "auto" and not network.tags["piecewise_linear"]):
+        from approx.certification.taylor import certify_taylor
+
+        return certify_taylor(network, target, rtol, atol, work)
     from approx.certification.boxes import certify_boxes
 
     return certify_boxes(network, target, rtol, atol, work)

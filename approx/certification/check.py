@@ -65,6 +65,14 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
     net, target = certificate.network, certificate.target
     if net is None or target is None:
         raise InputError("certificate", "without network", "a certificate with its network and target attached")
+    if certificate.semantics != "exact":
+        from approx.certification.executed import check_executed
+
+        return check_executed(certificate, level)
+    if certificate.norm != "abs":
+        from approx.certification.check_relative import check_relative
+
+        return check_relative(certificate, level)
     proved: list[str] = []
     observed: list[str] = []
     refuted: list[str] = []

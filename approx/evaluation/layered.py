@@ -188,6 +188,16 @@ def _sigmoid(t: np.ndarray) -> None:
     np.divide(1.0, 1.0 + np.exp(-t), out=t)
 
 
+def _softplus(t: np.ndarray) -> None:
+    np.logaddexp(0.0, t, out=t)
+
+
+def _gelu(t: np.ndarray) -> None:
+    from scipy.special import erfc
+
+    t *= 0.5 * erfc(t * -(0.5**0.5))
+
+
 def _identity(t: np.ndarray) -> None:
     pass
 
@@ -212,6 +222,10 @@ ACTIVATE: dict[str, Callable[[np.ndarray], None]] = {
     "arcsin": _in_place(np.arcsin),
     "floor": _in_place(np.floor),
     "exp2": _in_place(np.exp2),
+    "exp": _in_place(np.exp),
     "tanh": _in_place(np.tanh),
     "sigmoid": _sigmoid,
+    "softplus": _softplus,
+    "gelu": _gelu,
+    "arctan": _in_place(np.arctan),
 }

@@ -20,8 +20,12 @@ ACTIVATIONS: dict[str, str] = {
     "arcsin": "arcsin(t)",
     "floor": "floor(t)",
     "exp2": "2^t",
+    "exp": "exp(t)",
     "tanh": "tanh(t)",
     "sigmoid": "1/(1+exp(-t))",
+    "softplus": "log(1+exp(t))",
+    "gelu": "t*(1+erf(t/sqrt(2)))/2",
+    "arctan": "arctan(t)",
 }
 PIECEWISE_LINEAR = frozenset({"identity", "relu", "abs"})
 

@@ -150,7 +150,7 @@ class Network:
         }
 
     def _lipschitz(self) -> float:
-        if not self.activations <= (PIECEWISE_LINEAR | {"sin", "tanh", "sigmoid"}):
+        if not self.activations <= (PIECEWISE_LINEAR | {"sin", "tanh", "sigmoid", "softplus", "arctan"}):
             return float("inf")
         growth = [np.ones(self.inputs)]
         for layer in self.layers:
