@@ -45,7 +45,7 @@ def _follow(program: Program, mesh: Mesh, arithmetic: Arithmetic) -> tuple[Vecto
     for k in range(1, last + 1):
         wide = program.network.layers[k - 1].units > _NARROW or program.dense[k - 1]
         if arithmetic is Float64 and wide:
-            z, e = _by_matrices(program, k, values, errors)
+            z, e = _by_matrices(program, k, values, errors, count)
         else:
             z, e = _by_units(program, k, values, errors, count, arithmetic)
         if program.activations[k - 1] != "identity":
@@ -78,10 +78,9 @@ def _by_units(program, k, values, errors, count, arithmetic):  # type: ignore[no
     return tuple(np.stack(c) for c in zip(*zs, strict=True)), es
 
 
-def _by_matrices(program, k, values, errors):  # type: ignore[no-untyped-def]
+def _by_matrices(program, k, values, errors, count):  # type: ignore[no-untyped-def]
     """One layer by matrix products; |rounding| <= gamma_n (|bias| + |W||v|), n terms plus two, in any summation order."""
     layer = program.network.layers[k - 1]
-    count = values[0][0].shape[1]
     z = np.repeat(layer.bias.floats[:, np.newaxis], count, axis=1)
     size = np.abs(layer.bias.floats)
     length = np.full(layer.units, 4.0)
