@@ -143,11 +143,9 @@ def _jump(original: Program, kink: int, forced: dict[int, int], box: Sequence[ar
     """A bound of |df/dk| over the box and over both values of the kink k, doubled for abs."""
     step = original.instructions[kink]
     inner = {k: s for k, s in forced.items() if k != kink}
-    both = None
-    for sign in (1, -1):
-        program, place = _forced(original, {**inner, kink: sign})
-        value = ball_value(program.part(place[kink]), box, False)
-        both = value if both is None else both.union(value)
+    ways = [_forced(original, {**inner, kink: sign}) for sign in (1, -1)]
+    first, second = (ball_value(program.part(place[kink]), box, False) for program, place in ways)
+    both = first.union(second)
     program, place = _forced(original, inner, free=(kink, len(box)))
     _, slopes = slope_balls(Program(program.instructions[: place[-1] + 1]), [*box, both], False)
     bound = float_up(slopes[-1].abs_upper()) if slopes[-1].is_finite() else float("inf")

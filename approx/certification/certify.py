@@ -16,7 +16,7 @@ from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
 from approx.targets import Target
 
-_METHODS = ("auto", "pieces", "boxes", "structure")
+_METHODS = ("auto", "pieces", "polygons", "boxes", "structure")
 
 
 def certify(
@@ -36,8 +36,9 @@ def certify(
     Work stops when upper <= (1 + rtol) lower, or upper <= atol, or the budget is exhausted (status "budget": the
     enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
 
-    method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
-    and bound), "structure" (sawtooth squares of any depth against x**2), or "auto". semantics: "exact" (the real
+    method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "polygons" (the same in two
+    variables), "boxes" (any dimension: branch and bound), "structure" (sawtooth squares of any depth against x**2), or
+    "auto". semantics: "exact" (the real
     function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
     (one variable; results do not depend on their number).
 
@@ -118,7 +119,9 @@ def _search(
     network: Network, target: Target, rtol: float, atol: float, work: Work, method: str, executor: Executor | None
 ) -> tuple[float, float, Sequence[Any], str]:
     if method == "pieces" and target.dimension > 1:
-        raise InputError("method", method, "'boxes' in two and more variables")
+        raise InputError("method", method, "'polygons' in two variables, 'boxes' in more")
+    if method == "polygons" and target.dimension != 2:
+        raise InputError("method", method, "'pieces' in one variable, 'boxes' in three and more")
     if target.dimension == 1 and method in ("auto", "pieces"):
         if network.tags["piecewise_linear"]:
             from approx.certification.ladder import certify_pieces
@@ -126,6 +129,13 @@ def _search(
             return certify_pieces(network, target, rtol, atol, work, executor)
         if method == "pieces":
             raise UnsupportedError("exact pieces need a piecewise linear network; use method='boxes'")
+    if target.dimension == 2 and method in ("auto", "polygons"):
+        if network.tags["piecewise_linear"]:
+            from approx.certification.polygons import certify_polygons
+
+            return certify_polygons(network, target, rtol, atol, work, explore=method == "auto")
+        if method == "polygons":
+            raise UnsupportedError("polygons need a piecewise linear network; use method='boxes'")
     from approx.certification.boxes import certify_boxes
 
     return certify_boxes(network, target, rtol, atol, work)

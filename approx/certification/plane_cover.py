@@ -189,9 +189,7 @@ class PlaneCover:
             # sides is for points that rounded cuts put on the wrong side (polygon_bounds).
             margin = to_fmpq(MARGIN) * max(abs(low), abs(high))
             sides.append((max(low, to_fmpq(a) - margin), min(high, to_fmpq(b) + margin)))
-        indices = tuple(
-            i for i in itertools.product(range(self.order + 1), repeat=2) if sum(i) <= self.order
-        )
+        indices = tuple(i for i in itertools.product(range(self.order + 1), repeat=2) if sum(i) <= self.order)
         with working_precision(_BITS):
             box = [arb_interval(a, b) for a, b in sides]
             found = [self._piece(branch, sides, indices) for branch in branches(self.target, box)]

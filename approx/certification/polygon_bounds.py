@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from approx.certification.mesh import Mesh
-from approx.certification.plane_cover import Piece, PlaneCell, Polynomial
+from approx.certification.plane_cover import Piece, PlaneCell, PlaneCover, Polynomial
 from approx.certification.quadratic import ROUNDING, largest
 
 _UNIT = 2.0**-53
@@ -49,7 +49,8 @@ class Bounds:
     @classmethod
     def empty(cls, count: int) -> Bounds:
         """Room for the bounds of so many polygons."""
-        return cls(*(np.empty(count) for _ in range(5)), np.zeros(count, dtype=bool), np.zeros(count, dtype=bool))
+        numbers = [np.empty(count) for _ in range(5)]
+        return cls(*numbers, remainder=np.zeros(count, dtype=bool), kinks=np.zeros(count, dtype=bool))
 
     def take(self, index: np.ndarray) -> Bounds:
         """The bounds at `index`."""
@@ -128,6 +129,23 @@ def bound_polygons(cell: PlaneCell, mesh: Mesh, frames: Frames, level: np.ndarra
             x, y = mesh.x[place], mesh.y[place]
             part = _bound(cell, x, y, frames.data[:, which], levels[which])
             result.put(which, Bounds(*part))
+    return result
+
+
+def bound_by_cells(
+    cover: PlaneCover, mesh: Mesh, frames: Frames, cell: np.ndarray, level: np.ndarray | float
+) -> Bounds:
+    """The Bounds of polygons that lie in the cells of these numbers."""
+    numbers = np.unique(cell).tolist()
+    if len(numbers) == 1:
+        return bound_polygons(cover.cells[numbers[0]], mesh, frames, level)
+    result = Bounds.empty(mesh.polygons)
+    levels = np.broadcast_to(np.asarray(level, dtype=np.float64), (mesh.polygons,))
+    order = np.argsort(cell, kind="stable")
+    ends = np.searchsorted(cell[order], numbers, side="right")
+    for number, which in zip(numbers, np.split(order, ends[:-1]), strict=True):
+        part, _ = mesh.select(which)
+        result.put(which, bound_polygons(cover.cells[number], part, frames.take(which), levels[which]))
     return result
 
 

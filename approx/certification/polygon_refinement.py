@@ -15,7 +15,7 @@ import numpy as np
 from approx.certification.branches import gap_programs
 from approx.certification.mesh import Mesh, cut
 from approx.certification.plane_cover import PlaneCover
-from approx.certification.polygon_bounds import Bounds, Frames, bound_polygons
+from approx.certification.polygon_bounds import Bounds, Frames, bound_by_cells
 from approx.targets.floats import float_value
 
 _DEEPEST = 56
@@ -87,6 +87,11 @@ def halved(group: Open, cover: PlaneCover) -> Open:
     values = _along_kinks(group, cover, owner, x, y, straight)
     # Without shared points the numbers of corners and points agree.
     grown, done = cut(_apart(mesh), values)
+    whole = np.bincount(np.arange(mesh.polygons) if done is None else done.parent) == 1
+    if whole.any() and values is not straight:
+        # The zeros of a curved gap may not divide the polygon in two.
+        values = np.where(whole[owner], straight, values)
+        grown, done = cut(_apart(mesh), values)
     if done is None:
         parent = np.arange(mesh.polygons)
     else:
@@ -99,7 +104,7 @@ def halved(group: Open, cover: PlaneCover) -> Open:
     level = group.level[parent] + 1
     frames = group.frames.take(parent)
     cells = _descended(cover, cell[parent], grown)
-    bounds = _bounded(cover, grown, frames, cells, level)
+    bounds = bound_by_cells(cover, grown, frames, cells, level)
     bounds.upper = np.minimum(bounds.upper, group.upper[parent])
     return Open(grown, frames, bounds, cells, level)
 
@@ -136,17 +141,3 @@ def _descended(cover: PlaneCover, cell: np.ndarray, mesh: Mesh) -> np.ndarray:
         cell[here & (high <= found.middle)] = found.children[0]
         cell[here & (low >= found.middle)] = found.children[1]
     return cell
-
-
-def _bounded(cover: PlaneCover, mesh: Mesh, frames: Frames, cell: np.ndarray, level: np.ndarray) -> Bounds:
-    """The Bounds of polygons of several cells."""
-    numbers = np.unique(cell).tolist()
-    if len(numbers) == 1:
-        return bound_polygons(cover.cells[numbers[0]], mesh, frames, level)
-    result = Bounds.empty(mesh.polygons)
-    order = np.argsort(cell, kind="stable")
-    ends = np.searchsorted(cell[order], numbers, side="right")
-    for number, which in zip(numbers, np.split(order, ends[:-1]), strict=True):
-        part, _ = mesh.select(which)
-        result.put(which, bound_polygons(cover.cells[number], part, frames.take(which), level[which]))
-    return result

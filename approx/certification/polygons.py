@@ -20,11 +20,11 @@ import numpy as np
 from flint import fmpq
 
 from approx.certification.arithmetic import DoubleDouble
-from approx.certification.boxes import affine_forms
 from approx.certification.budget import Work
-from approx.certification.mesh import Rectangle, covers, rectangle_mesh
+from approx.certification.mesh import Rectangle, covers
 from approx.certification.mesh_forward import mesh_forward
 from approx.certification.pieces import Program
+from approx.certification.plane_boxes import bound_rectangles, halves_of, rectangle_array
 from approx.certification.plane_cover import PlaneCover
 from approx.certification.plane_pieces import Block, grow, start_block
 from approx.certification.polygon_bounds import Bounds, Frames, bound_polygons, frames_of
@@ -40,22 +40,27 @@ _SLACK_SHARE = 0.1
 #: Open polygons beyond this are refined before further blocks are looked at: memory.
 _MOST_OPEN = 100_000
 _CHUNK = 20_000
+#: The branch and bound before: at most so many rectangles, and rectangles times units.
+_MOST_RECTANGLES = 2000
+_MOST_UNITS = 300_000
 
 
 def certify_polygons(
-    network: Network, target: Target, rtol: float, atol: float, work: Work, start: Sequence[fmpq] = ()
+    network: Network, target: Target, rtol: float, atol: float, work: Work, explore: bool = False
 ) -> tuple[float, float, Sequence[fmpq], str]:
-    """(lower, upper, witness, method) by polygons; `start` is a point that is known to be good."""
+    """(lower, upper, witness, method) by polygons; with `explore` a few rectangles are tried before."""
     program = Program(network, hinges=False)
     witness = Witness(program, target)
-    if start:
-        witness.try_point(tuple(start))
-    witness.sample()
-    tolerance = 0.02 * max(rtol * witness.lower, 1e-3 * atol)
-    search = PolygonSearch(program, PlaneCover(target, tolerance), witness, rtol, atol, work)
+    upper, name = float("inf"), "polygons (float64)"
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
-        search.run()
-    return witness.lower, search.upper, witness.point, "polygons (" + ", ".join(search.reached) + ")"
+        witness.sample()
+        tolerance = 0.1 * max(rtol * witness.lower, 1e-3 * atol)
+        search = PolygonSearch(program, PlaneCover(target, tolerance), witness, rtol, atol, work)
+        try:
+            search.run(explore)
+        finally:
+            upper, name = search.upper, search.name
+    return witness.lower, upper, witness.point, name
 
 
 class PolygonSearch:
@@ -72,6 +77,12 @@ class PolygonSearch:
         # (bound, cell, block), the block to be taken next last. Until they have been bounded, nothing is known.
         self.blocks: list[tuple[float, int, Block]] = []
         self.begun = False
+        self.polygons = False
+
+    @property
+    def name(self) -> str:
+        """The method, for the certificate."""
+        return "polygons (" + ", ".join(self.reached) + ")" if self.polygons else "rectangles (float64 affine forms)"
 
     @property
     def goal(self) -> float:
@@ -85,20 +96,56 @@ class PolygonSearch:
             return float("inf")
         return max([self.settled, *(b[0] for b in self.blocks), *(float(o.upper.max(initial=0.0)) for o in self.open)])
 
-    def run(self) -> None:
+    def run(self, explore: bool) -> None:
         """Cut, bound and refine until the goal is met or the work is exhausted."""
-        roots = []
-        for number in self.cover.roots:
-            r = self.cover.cells[number].rectangle
-            roots.append((self.coarse(r, number), number, start_block(r)))
-        # The largest bound last, so that it is looked at first; Python's sort is stable.
-        self.blocks = sorted(roots, key=lambda b: b[0])
+        numbers = np.array(self.cover.roots)
+        roots = rectangle_array([self.cover.cells[k].rectangle for k in self.cover.roots])
+        bounds, side = self.rectangles(roots, numbers)
+        # The largest bound last, so that it is looked at first.
+        order = np.argsort(bounds.upper, kind="stable").tolist()
+        self.blocks = [
+            (float(bounds.upper[i]), int(numbers[i]), start_block(Rectangle(*roots[:, i].tolist()))) for i in order
+        ]
         self.begun = True
+        if explore:
+            self.explore(roots, numbers, bounds, side)
+        if all(b[0] <= self.goal for b in self.blocks):
+            self.settled, self.blocks = max(b[0] for b in self.blocks), []
+            return
+        self.polygons = True
         while self.blocks and not self.work.exhausted:
             self.step()
             if sum(len(o.upper) for o in self.open) > _MOST_OPEN:
                 self.refine()
         self.refine()
+
+    def rectangles(self, rectangles: np.ndarray, cell: np.ndarray) -> tuple[Bounds, np.ndarray]:
+        """The Bounds of whole rectangles (4, n), and the sides to halve."""
+        self.work.count("rectangles", len(cell))
+        bounds, side = bound_rectangles(self.program, self.cover, rectangles, cell)
+        self.improve(bounds)
+        return bounds, side
+
+    def explore(self, rectangles: np.ndarray, cell: np.ndarray, bounds: Bounds, side: np.ndarray) -> None:
+        """A short branch and bound, which sharpens the bounds of the blocks; it may meet the goal."""
+        left = min(_MOST_RECTANGLES, _MOST_UNITS // (self.program.network.size.units + 1))
+        settled = {number: 0.0 for number in cell.tolist()}
+        while not self.work.exhausted:
+            active = ~(bounds.upper <= self.goal)
+            for number, bound in zip(cell[~active].tolist(), bounds.upper[~active].tolist(), strict=True):
+                settled[number] = max(settled[number], bound)
+            which = np.flatnonzero(active)
+            left -= 2 * len(which)
+            if not len(which) or left < 0:
+                break
+            cell = np.tile(cell[which], 2)
+            rectangles = halves_of(rectangles[:, which], side[which])
+            above = np.tile(bounds.upper[which], 2)
+            bounds, side = self.rectangles(rectangles, cell)
+            bounds.upper = np.minimum(bounds.upper, above)
+        for number, bound in zip(cell.tolist(), bounds.upper.tolist(), strict=True):
+            settled[number] = max(settled[number], bound)
+        self.blocks = sorted(((settled[k], k, b) for _, k, b in self.blocks), key=lambda entry: entry[0])
 
     def step(self) -> None:
         """Take the next block: settle it by its coarse bound, halve it, or cut and bound its polygons."""
@@ -112,19 +159,10 @@ class PolygonSearch:
             self.settle(parts[0], number, bound)
             self.blocks.pop()
         else:
-            bounds = [min(bound, self.coarse(p.rectangle, number)) for p in parts]
-            order = sorted(range(2), key=lambda i: bounds[i])
-            self.blocks[-1:] = [(bounds[i], number, parts[i]) for i in order]
-
-    def coarse(self, r: Rectangle, number: int) -> float:
-        """A bound on a whole rectangle of a cell, by affine forms."""
-        centre = np.array([[0.5 * (r.left + r.right), 0.5 * (r.bottom + r.top)]])
-        reach = [max(r.right - centre[0, 0], centre[0, 0] - r.left), max(r.top - centre[0, 1], centre[0, 1] - r.bottom)]
-        half = np.array([reach]) * (1 + 2.0**-51)
-        with np.errstate(all="ignore"):
-            p, a, e, _ = affine_forms(self.program, centre, half)
-        frame = Frames(np.concatenate([centre[0], half[0], p, a[0], e])[:, np.newaxis])
-        return float(bound_polygons(self.cover.cells[number], rectangle_mesh(r), frame).upper[0])
+            whole = rectangle_array([p.rectangle for p in parts])
+            bounds = np.minimum(self.rectangles(whole, np.array([number, number]))[0].upper, bound)
+            order = np.argsort(bounds, kind="stable").tolist()
+            self.blocks[-1:] = [(float(bounds[i]), number, parts[i]) for i in order]
 
     def settle(self, block: Block, number: int, cap: float) -> None:
         """Bound the polygons of a finished block; those above the goal become open."""
