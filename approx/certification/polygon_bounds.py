@@ -49,8 +49,9 @@ class Bounds:
     @classmethod
     def empty(cls, count: int) -> Bounds:
         """Room for the bounds of so many polygons."""
-        numbers = [np.empty(count) for _ in range(5)]
-        return cls(*numbers, remainder=np.zeros(count, dtype=bool), kinks=np.zeros(count, dtype=bool))
+        upper, rounding, attained, x, y = np.empty((5, count))
+        remainder, kinks = np.zeros((2, count), dtype=bool)
+        return cls(upper, rounding, attained, x, y, remainder, kinks)
 
     def take(self, index: np.ndarray) -> Bounds:
         """The bounds at `index`."""
