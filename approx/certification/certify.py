@@ -37,8 +37,8 @@ def certify(
     enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
 
     method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "polygons" (the same in two
-    variables), "boxes" (any dimension: branch and bound), "structure" (sawtooth squares of any depth against x**2), or
-    "auto". semantics: "exact" (the real
+    variables), "boxes" (any dimension: branch and bound), "structure" (sums of sawtooth squares of any
+    depth, products among them, against their polynomial), or "auto". semantics: "exact" (the real
     function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
     (one variable; results do not depend on their number).
 
@@ -61,8 +61,10 @@ def certify(
         found = structural_enclosure(network, target, work)
     if found is None and method == "structure":
         raise UnsupportedError(
-            "no structural certificate applies: the network is not a sawtooth square, or the target not x**2"
+            "no structural certificate applies: the network is no sum of sawtooth squares, or the target not their sum"
         )
+    if found is not None and method == "auto" and not found[1] <= max(found[0] * (1 + rtol), atol):
+        found = None  # true but not sharp: the regions know more
     if found is None:
         found = _search(network, target, rtol, atol, work, method, executor)
     lower, upper, witness, name = found

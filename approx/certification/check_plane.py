@@ -12,6 +12,7 @@ its tangent at any point. Where the derivatives are not finite, h is enclosed ov
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ Form = tuple[fmpq, fmpq, fmpq]
 _DEPTH = 60
 _MOST_PARTS = 40_000
 _SAMPLE = 64
+#: Rectangles of 1/1024 of the domain start within this share of it.
+_INNER = 1 - fmpq(1, 1024)
 
 
 def check_plane(
@@ -42,24 +45,23 @@ def check_plane(
     if level == "full":
         rectangles = [(a, b, p, q)]
     else:
-        # As in one variable: one rectangle around the witness, the others where no dyadic grid meets them.
+        # One rectangle around the witness, the others at numbers of 40 bits, which meet no coarse grid and are exact.
         width, height = (b - a) / 2**10, (q - p) / 2**10
         corners = [
-            (
-                a + (b - a) * fmpq((754877 * k) % 1_000_003, 1_001_000),
-                p + (q - p) * fmpq((569840 * k) % 1_000_003, 1_001_000),
-            )
-            for k in range(_SAMPLE - 1)
+            (a + (b - a) * _spread(k, 0x9E3779B97F) * _INNER, p + (q - p) * _spread(k, 0x5F356495D3) * _INNER)
+            for k in range(1, _SAMPLE)
         ]
         x, y = (
             max(lo, min(w - s / 2, hi - s)) for w, s, (lo, hi) in zip(c.witness, (width, height), c.domain, strict=True)
         )
-        rectangles = [(u, min(u + width, b), v, min(v + height, q)) for u, v in [(x, y), *corners]]
+        rectangles = [(u, u + width, v, v + height) for u, v in [(x, y), *corners]]
     rows = net.exact_rows()
     upper = arb(to_fmpq(c.upper))
     polygons = 0
     for left, right, bottom, top in rectangles:
         whole = [(left, bottom), (right, bottom), (right, top), (left, top)]
+        if level != "full":
+            whole = _with_few_polygons(rows, whole)
         for polygon, form in affine_polygons(rows, whole):
             polygons += 1
             if not below(target, polygon, form, upper):
@@ -68,6 +70,19 @@ def check_plane(
                 return
     where = "the whole domain" if level == "full" else f"{len(rectangles)} rectangles"
     proved.append(f"|f - net| <= {c.upper:.6g} on {where} ({polygons} exact polygons)")
+
+
+def _spread(k: int, odd: int) -> fmpq:
+    """The k-th of numbers spread over [0, 1), multiples of 2^-40."""
+    return fmpq(k * odd % 2**40, 2**40)
+
+
+def _with_few_polygons(rows: Sequence[Any], polygon: list[Point], most: int = 100) -> list[Point]:
+    """The polygon shrunk to its centre until the network has at most so many pieces on it."""
+    while sum(1 for _ in itertools.islice(affine_polygons(rows, polygon), most + 1)) > most:
+        x, y = (sum((c[i] for c in polygon), fmpq(0)) / len(polygon) for i in (0, 1))
+        polygon = [(x + (u - x) / 1024, y + (v - y) / 1024) for u, v in polygon]
+    return polygon
 
 
 def affine_polygons(rows: Sequence[Any], polygon: list[Point]) -> Iterator[tuple[list[Point], Form]]:
