@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from approx.certification.boxes import affine_forms
+from approx.certification.gadget_forms import Forms
 from approx.certification.mesh import Mesh, Rectangle
-from approx.certification.pieces import Program
 from approx.certification.plane_cover import PlaneCover
 from approx.certification.polygon_bounds import Bounds, Frames, bound_by_cells
 
 
 def bound_rectangles(
-    program: Program, cover: PlaneCover, rectangles: np.ndarray, cell: np.ndarray
+    forms: Forms, cover: PlaneCover, rectangles: np.ndarray, cell: np.ndarray
 ) -> tuple[Bounds, np.ndarray]:
     """(Bounds of the rectangles (4, n) left, right, bottom, top in the given cells; which side to halve first).
 
-    The network is replaced by its affine enclosure on each rectangle (boxes.affine_forms).
+    The network is replaced by its affine enclosure on each rectangle (affine_forms).
     """
     left, right, bottom, top = rectangles
     centre = np.stack([0.5 * (left + right), 0.5 * (bottom + top)], axis=1)
     reach = np.stack([right - centre[:, 0], centre[:, 0] - left, top - centre[:, 1], centre[:, 1] - bottom])
     half = np.stack([np.maximum(reach[0], reach[1]), np.maximum(reach[2], reach[3])], axis=1) * (1 + 2.0**-51)
     with np.errstate(all="ignore"):
-        p, a, e, blame = affine_forms(program, centre, half)
+        p, a, e, blame = forms(centre, half)
     frames = Frames(np.concatenate([centre.T, half.T, p[None], a.T, e[None]]))
     count = len(left)
     x = np.stack([left, right, right, left], axis=1).ravel()

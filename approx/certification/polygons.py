@@ -21,6 +21,7 @@ from flint import fmpq
 
 from approx.certification.arithmetic import DoubleDouble
 from approx.certification.budget import Work
+from approx.certification.gadget_forms import forms_of
 from approx.certification.mesh import Rectangle, covers
 from approx.certification.mesh_forward import mesh_forward
 from approx.certification.pieces import Program
@@ -71,6 +72,7 @@ class PolygonSearch:
     ) -> None:
         self.program, self.cover, self.witness = program, cover, witness
         self.rtol, self.atol, self.work = rtol, atol, work
+        self.forms, self.forms_name = forms_of(program, list(cover.target.domain))
         self.settled = 0.0
         self.reached = ["float64"]
         self.open: list[Open] = []
@@ -82,7 +84,9 @@ class PolygonSearch:
     @property
     def name(self) -> str:
         """The method, for the certificate."""
-        return "polygons (" + ", ".join(self.reached) + ")" if self.polygons else "rectangles (float64 affine forms)"
+        return (
+            "polygons (" + ", ".join(self.reached) + ")" if self.polygons else f"rectangles (float64 {self.forms_name})"
+        )
 
     @property
     def goal(self) -> float:
@@ -122,7 +126,7 @@ class PolygonSearch:
     def rectangles(self, rectangles: np.ndarray, cell: np.ndarray) -> tuple[Bounds, np.ndarray]:
         """The Bounds of whole rectangles (4, n), and the sides to halve."""
         self.work.count("rectangles", len(cell))
-        bounds, side = bound_rectangles(self.program, self.cover, rectangles, cell)
+        bounds, side = bound_rectangles(self.forms, self.cover, rectangles, cell)
         self.improve(bounds)
         return bounds, side
 

@@ -7,7 +7,7 @@ import pytest
 from flint import arb, fmpq
 
 from approx import Budget, Target, certify
-from approx.certification.boxes import affine_forms
+from approx.certification.affine_forms import affine_forms
 from approx.certification.pieces import Program
 from approx.evaluation import evaluate_exact
 from approx.networks import Builder, Network, dense_block, layer
