@@ -20,7 +20,7 @@ from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
 from approx.targets import Target
 
-_METHODS = ("auto", "pieces", "boxes", "structure", "exact", "taylor")
+_METHODS = ("auto", "pieces", "polygons", "boxes", "structure", "exact", "taylor")
 
 
 def certify(
@@ -41,9 +41,10 @@ def certify(
     Work stops when upper <= (1 + rtol) lower, or upper <= atol, or the budget is exhausted (status "budget": the
     enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
 
-    method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
-    and bound), "structure" (sawtooth squares of any depth against x**2), "exact" (rational targets of one variable: the
-    supremum as a rational or algebraic number), "taylor" (any activation, any dimension: Taylor models), or "auto".
+    method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "polygons" (the same in two
+    variables), "boxes" (any dimension: branch and bound), "structure" (sums of sawtooth squares of any depth, products
+    among them, against their polynomial), "exact" (rational targets of one variable: the supremum as a rational or
+    algebraic number), "taylor" (any activation, any dimension: Taylor models), or "auto".
     semantics: "exact" (the real function of the exact weights), "float32" or "float64": what the file of
     `network.to_onnx(dtype=...)` returns when it is executed on inputs of that type, in any order of summation (docs:
     certification, execution). norm: "abs", or "rel" for sup |f - net| / |f|. A network of several outputs takes a sequence
@@ -81,8 +82,10 @@ def certify(
         found = structural_enclosure(network, target, work)
     if found is None and method == "structure":
         raise UnsupportedError(
-            "no structural certificate applies: the network is not a sawtooth square, or the target not x**2"
+            "no structural certificate applies: the network is no sum of sawtooth squares, or the target not their sum"
         )
+    if found is not None and method == "auto" and not found[1] <= max(found[0] * (1 + rtol), atol):
+        found = None  # true but not sharp: the regions know more
     if method == "exact":
         found = _exact(network, target)
     if found is None:
@@ -189,7 +192,9 @@ def _search(
     network: Network, target: Target, rtol: float, atol: float, work: Work, method: str, executor: Executor | None
 ) -> tuple[float, float, Sequence[Any], str]:
     if method == "pieces" and target.dimension > 1:
-        raise InputError("method", method, "'boxes' in two and more variables")
+        raise InputError("method", method, "'polygons' in two variables, 'boxes' in more")
+    if method == "polygons" and target.dimension != 2:
+        raise InputError("method", method, "'pieces' in one variable, 'boxes' in three and more")
     if target.dimension == 1 and method in ("auto", "pieces"):
         if network.tags["piecewise_linear"]:
             from approx.certification.ladder import certify_pieces
@@ -201,6 +206,13 @@ def _search(
         from approx.certification.taylor import certify_taylor
 
         return certify_taylor(network, target, rtol, atol, work)
+    if target.dimension == 2 and method in ("auto", "polygons"):
+        if network.tags["piecewise_linear"]:
+            from approx.certification.polygons import certify_polygons
+
+            return certify_polygons(network, target, rtol, atol, work, explore=method == "auto")
+        if method == "polygons":
+            raise UnsupportedError("polygons need a piecewise linear network; use method='taylor'")
     from approx.certification.boxes import certify_boxes
 
     return certify_boxes(network, target, rtol, atol, work)

@@ -2,9 +2,9 @@
 
 Levels (each includes the ones before):
 - "witness": the digest names this network; the witness lies in the domain; |f - net| there is at least `lower`.
-- "regions": on 64 intervals spread over the domain the bound `upper` is proved again (one variable, piecewise linear);
-  in several variables |f - net| <= upper is tried at 256 points, which can refute but not prove.
-- "full": `upper` is proved again on the whole domain (one variable, piecewise linear).
+- "regions": on 64 intervals or rectangles spread over the domain the bound `upper` is proved again (one and two variables,
+  piecewise linear); in more variables |f - net| <= upper is tried at 256 points, which can refute but not prove.
+- "full": `upper` is proved again on the whole domain (one and two variables, piecewise linear).
 
 f, f'' and the network are evaluated by code of the checker's own (check_function.py; rationals below).
 
@@ -82,8 +82,12 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
         if level != "witness" and not refuted:
             if net.inputs == 1 and net.activations <= PIECEWISE_LINEAR:
                 _check_upper(certificate, net, target, level, proved, refuted)
+            elif net.inputs == 2 and net.activations <= PIECEWISE_LINEAR:
+                from approx.certification.check_plane import check_plane
+
+                check_plane(certificate, net, target, level, proved, refuted)
             elif level == "full":
-                raise UnsupportedError("level 'full' needs a piecewise linear network of one variable")
+                raise UnsupportedError("level 'full' needs a piecewise linear network of one or two variables")
             else:
                 _try_points(certificate, net, target, observed, refuted)
     return CheckReport(not refuted, level, tuple(proved), tuple(observed), tuple(refuted))

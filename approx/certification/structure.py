@@ -1,4 +1,6 @@
-"""Which networks are recognised as sawtooth squares, whose error is known in closed form at any depth.
+"""Which networks are recognised by their structure, so that their error is known in closed form at any depth?
+
+Sawtooth squares; sums of them, products above all, are recognised by square_sums.
 
 Statement. On [0, 1] let G_0 = x, B_s = max(G_s - 1/2, 0), G_{s+1} = 2 G_s - 4 B_s (the tooth), f_m = x - sum_{s<=m} 4^-s G_s.
 Then e_m = f_m - x^2 satisfies e_0 = x - x^2 and e_m(x) = e_{m-1}(G_1(x))/4, because x - x^2 - G_1/4 = e_0(G_1)/4 on both
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING
 from flint import arb, fmpq
 
 from approx.certification.budget import Work
+from approx.certification.square_sums import square_sum_bound
+from approx.evaluation import evaluate_exact
 from approx.numbers import float_down, float_up
 
 if TYPE_CHECKING:
@@ -27,8 +31,30 @@ if TYPE_CHECKING:
 _Form = dict[int, fmpq]
 
 
-def structural_enclosure(network: Network, target: Target, work: Work) -> tuple[float, float, tuple[fmpq], str] | None:
-    """(lower, upper, witness, method) when the theorem above applies to this pair, otherwise None."""
+def structural_enclosure(
+    network: Network, target: Target, work: Work
+) -> tuple[float, float, tuple[fmpq, ...], str] | None:
+    """(lower, upper, witness, method) when the theorem above or that of square_sums applies, otherwise None."""
+    return _square_enclosure(network, target, work) or _sum_enclosure(network, target, work)
+
+
+def _sum_enclosure(network: Network, target: Target, work: Work) -> tuple[float, float, tuple[fmpq, ...], str] | None:
+    """A sum of squares against a polynomial of degree two; lower is the exact error at the best point of the search."""
+    found = square_sum_bound(network, target)
+    if found is None:
+        return None
+    upper, points, levels = found
+    work.count("structural", 1)
+    lower, witness = fmpq(0), tuple(fmpq(a) for a in target.domain.lower)
+    for point in points:
+        value = target.exact(point)
+        error = abs(value - evaluate_exact(network, [point])[0]) if value is not None else lower
+        if error > lower:
+            lower, witness = error, point
+    return float_down(arb(lower)), upper, witness, f"structure (sum of sawtooth squares, m = {levels})"
+
+
+def _square_enclosure(network: Network, target: Target, work: Work) -> tuple[float, float, tuple[fmpq], str] | None:
     if target.dimension != 1 or target.text != "x**2" or not network.activations <= {"relu", "identity"}:
         return None
     if (target.domain.lower[0], target.domain.upper[0]) != (0, 1) or not network.tags["rational"]:

@@ -7,7 +7,7 @@ import pytest
 from flint import arb, fmpq
 
 from approx import Budget, Target, certify
-from approx.certification.boxes import affine_forms
+from approx.certification.affine_forms import affine_forms
 from approx.certification.pieces import Program
 from approx.evaluation import evaluate_exact
 from approx.networks import Builder, Network, dense_block, identity, layer
@@ -64,7 +64,8 @@ def test_affine_forms_contain_the_network_on_their_boxes():
 
 
 def test_budget_gives_a_valid_enclosure():
-    c = certify(product(6), Target("x*y", [(-1, 1), (-1, 1)]), budget=Budget(regions=2000))
+    target = Target("x*y", [(-1, 1), (-1, 1)])
+    c = certify(product(6), target, budget=Budget(regions=2000), method="boxes")
     assert c.status == "budget" and c.lower <= 4.0**-7 <= c.upper < math.inf
 
 
@@ -89,7 +90,7 @@ def test_an_interrupt_returns_what_is_proved(monkeypatch, after):
         return honest(self, parents)
 
     monkeypatch.setattr(boxes._Search, "halve", interrupted)
-    c = certify(product(5), Target("x*y", [(-1, 1), (-1, 1)]))
+    c = certify(product(5), Target("x*y", [(-1, 1), (-1, 1)]), method="boxes")
     assert c.status == "budget" and c.lower <= 4.0**-6 <= c.upper < math.inf
 
 
