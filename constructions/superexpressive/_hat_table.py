@@ -100,7 +100,8 @@ class HatTable(_structure.Structure):
 
     def sharper(self, network: Network) -> float:
         """The bound region by region, in one variable at order 1 with few cells."""
-        if self.parameters.order == 1 and self.parameters.dimension == 1 and self.parameters.cells[0] <= _FEW_CELLS:
+        few = self.parameters.dimension == 1 and self.parameters.cells[0] <= _FEW_CELLS
+        if few and self.parameters.order == 1 and not self.target.assumptions:
             return region_bound(network, self.target)[0]
         return math.inf
 
