@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from approx.certification import Certificate, certify
+from approx.certification.structure import structural_values
 from approx.errors import FileFormatError
+from approx.evaluation.fitness import unfit_reason
+from approx.evaluation.shapes import as_points, shape_values
 from approx.networks import Network
 from approx.networks.container import read_container, write_container
 from approx.networks.files import network_from_arrays, network_to_arrays
@@ -46,7 +49,15 @@ class Approximant:
     certificate: Certificate | None = None
 
     def __call__(self, x: Any) -> Any:
-        """Float64 values of the network at x."""
+        """Float64 values of the network at x; where its weights do not fit into float64, by its structure if that is known.
+
+        Raises UnsupportedError when neither is possible (approx.evaluation.evaluate_precisely is then the way).
+        """
+        if unfit_reason(self.network) is not None:
+            points, scalar = as_points(x, self.network.inputs)
+            values = structural_values(self.network, self.target, points)
+            if values is not None:
+                return shape_values(values.reshape(-1, 1), scalar)
         return self.network(x)
 
     def certify(self, rtol: float = 0.01, **options: Any) -> Certificate:

@@ -192,6 +192,8 @@ def verify(
     Exit codes: 0 proved (without --eps: enclosed within R), 1 refuted (with a witness), 2 undecided, 3 bad input;
     Ctrl-C ends the work with what is proved so far (130 if that decides nothing).
     """
+    import constructions  # noqa: F401  (adds what it knows of the structure of its networks to certification)
+
     loaded = _load(file)
     network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
     stored = loaded.target.domain if isinstance(loaded, approx.Approximant) and not domain else None

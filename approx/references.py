@@ -17,6 +17,11 @@ PAPERS: dict[str, str] = {
   title = {Optimal approximation of continuous functions by very deep {ReLU} networks},
   booktitle = {Conference on Learning Theory}, year = {2018}, note = {arXiv:1802.03620}
 }""",
+    "P21": """@inproceedings{yarotsky2021elementary,
+  author = {Dmitry Yarotsky},
+  title = {Elementary superexpressive activations},
+  booktitle = {International Conference on Machine Learning}, year = {2021}, note = {arXiv:2102.10911}
+}""",
     "approx": """@software{approx,
   author = {{The approx founders}},
   title = {approx: constructive approximation theory of neural networks}, year = {2026}

@@ -9,7 +9,7 @@ from typing import Any
 from approx.approximant import Approximant
 from approx.errors import InputError
 from approx.targets import Target
-from constructions import relu
+from constructions import relu, superexpressive
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ def catalogue() -> Catalogue:
     >>> catalogue()["simplicial"].activations
     ('relu',)
     """
+    families = (*relu.ROWS, *superexpressive.ROWS)
     return Catalogue(
-        tuple(_row(builder, dimensions, description, **more) for builder, dimensions, description, more in relu.ROWS)
+        tuple(_row(builder, dimensions, description, **more) for builder, dimensions, description, more in families)
     )

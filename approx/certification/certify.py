@@ -43,8 +43,9 @@ def certify(
 
     method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "polygons" (the same in two
     variables), "boxes" (any dimension: branch and bound), "structure" (sums of sawtooth squares of any depth, products
-    among them, against their polynomial), "exact" (rational targets of one variable: the supremum as a rational or
-    algebraic number), "taylor" (any activation, any dimension: Taylor models), or "auto".
+    among them, against their polynomial, and what `structure.register` added: constructions adds the superexpressive
+    networks), "exact" (rational targets of one variable: the supremum as a rational or algebraic number), "taylor" (any
+    activation, any dimension: Taylor models), or "auto".
     semantics: "exact" (the real function of the exact weights), "float32" or "float64": what the file of
     `network.to_onnx(dtype=...)` returns when it is executed on inputs of that type, in any order of summation (docs:
     certification, execution). norm: "abs", or "rel" for sup |f - net| / |f|. A network of several outputs takes a sequence
@@ -82,7 +83,8 @@ def certify(
         found = structural_enclosure(network, target, work)
     if found is None and method == "structure":
         raise UnsupportedError(
-            "no structural certificate applies: the network is no sum of sawtooth squares, or the target not their sum"
+            "no structural certificate applies: the network is neither a sum of sawtooth squares (with their sum as target), "
+            "nor of a kind that an imported package recognises (import constructions adds the superexpressive ones)"
         )
     if found is not None and method == "auto" and not found[1] <= max(found[0] * (1 + rtol), atol):
         found = None  # true but not sharp: the regions know more

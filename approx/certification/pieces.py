@@ -21,6 +21,7 @@ from approx.certification.arithmetic import Arithmetic, Float64, Vector, join, t
 from approx.certification.hinges import HingeSum, Line
 from approx.certification.products import Product
 from approx.errors import UnsupportedError
+from approx.evaluation.fitness import unfit_reason
 from approx.networks import PIECEWISE_LINEAR, Block, Layer, Network, Values
 from approx.numbers import to_float, to_fmpq
 from approx.numbers.doubledouble import dd_add
@@ -66,6 +67,10 @@ class Program:
             names = ", ".join(sorted(network.activations - PIECEWISE_LINEAR))
             raise UnsupportedError(
                 f"exact decomposition into pieces needs a piecewise linear network; this one has {names}"
+            )
+        if not network.tags["rational"] or unfit_reason(network):
+            raise UnsupportedError(
+                "following a network along pieces needs rational weights within the range of float64"
             )
         self.network = network
         self.inputs = network.inputs

@@ -1,6 +1,7 @@
-"""Which networks are recognised by their structure, so that their error is known in closed form at any depth?
+"""Which networks are recognised by their structure, so that their error is known without following them?
 
-Sawtooth squares; sums of them, products above all, are recognised by square_sums.
+Sawtooth squares, at any depth; sums of them, products above all, by square_sums; packages that build networks of their own
+kind add recognisers by `register`.
 
 Statement. On [0, 1] let G_0 = x, B_s = max(G_s - 1/2, 0), G_{s+1} = 2 G_s - 4 B_s (the tooth), f_m = x - sum_{s<=m} 4^-s G_s.
 Then e_m = f_m - x^2 satisfies e_0 = x - x^2 and e_m(x) = e_{m-1}(G_1(x))/4, because x - x^2 - G_1/4 = e_0(G_1)/4 on both
@@ -14,8 +15,10 @@ Source: P16 Proposition 2; the recursion for the error is derived here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 from flint import arb, fmpq
 
 from approx.certification.budget import Work
@@ -27,18 +30,44 @@ if TYPE_CHECKING:
     from approx.networks import Network
     from approx.targets import Target
 
-#: A form in the basis: key -1 is the constant, 0 is G_0 = x, s + 1 is B_s.
-_Form = dict[int, fmpq]
+#: (lower, upper, witness, method)
+Enclosure = tuple[float, float, tuple[fmpq, ...], str]
+Recogniser = Callable[["Network", "Target", Work], Enclosure | None]
+#: Float64 values at points (n, d), for networks whose weights float64 cannot hold.
+Evaluator = Callable[["Network", "Target", np.ndarray], np.ndarray | None]
+_RECOGNISERS: list[Recogniser] = []
+_EVALUATORS: list[Evaluator] = []
 
 
-def structural_enclosure(
-    network: Network, target: Target, work: Work
-) -> tuple[float, float, tuple[fmpq, ...], str] | None:
-    """(lower, upper, witness, method) when the theorem above or that of square_sums applies, otherwise None."""
-    return _square_enclosure(network, target, work) or _sum_enclosure(network, target, work)
+def register(recogniser: Recogniser) -> Recogniser:
+    """Add a recogniser: it proves an enclosure for the networks that it recognises completely, and returns None otherwise."""
+    if recogniser not in _RECOGNISERS:
+        _RECOGNISERS.append(recogniser)
+    return recogniser
 
 
-def _sum_enclosure(network: Network, target: Target, work: Work) -> tuple[float, float, tuple[fmpq, ...], str] | None:
+def register_evaluator(evaluator: Evaluator) -> Evaluator:
+    """Add a way to evaluate networks of a kind that float64 cannot evaluate unit by unit; None where it does not apply."""
+    if evaluator not in _EVALUATORS:
+        _EVALUATORS.append(evaluator)
+    return evaluator
+
+
+def structural_values(network: Network, target: Target, points: np.ndarray) -> np.ndarray | None:
+    """Float64 values at points (n, d) by the first evaluator that knows this pair, otherwise None."""
+    return next((v for e in _EVALUATORS if (v := e(network, target, points)) is not None), None)
+
+
+def structural_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
+    """(lower, upper, witness, method) of the first recogniser that knows this pair, otherwise None."""
+    for recogniser in (square_enclosure, sum_enclosure, *_RECOGNISERS):
+        found = recogniser(network, target, work)
+        if found is not None:
+            return found
+    return None
+
+
+def sum_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
     """A sum of squares against a polynomial of degree two; lower is the exact error at the best point of the search."""
     found = square_sum_bound(network, target)
     if found is None:
@@ -54,7 +83,12 @@ def _sum_enclosure(network: Network, target: Target, work: Work) -> tuple[float,
     return float_down(arb(lower)), upper, witness, f"structure (sum of sawtooth squares, m = {levels})"
 
 
-def _square_enclosure(network: Network, target: Target, work: Work) -> tuple[float, float, tuple[fmpq], str] | None:
+#: A form in the basis: key -1 is the constant, 0 is G_0 = x, s + 1 is B_s.
+_Form = dict[int, fmpq]
+
+
+def square_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
+    """(lower, upper, witness, method) when the theorem above applies to this pair, otherwise None."""
     if target.dimension != 1 or target.text != "x**2" or not network.activations <= {"relu", "identity"}:
         return None
     if (target.domain.lower[0], target.domain.upper[0]) != (0, 1) or not network.tags["rational"]:

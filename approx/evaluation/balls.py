@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from flint import arb, ctx, fmpq
+from flint import arb, ctx
 
 from approx import numbers
 from approx.errors import InputError, UnsupportedError
+from approx.evaluation import smooth
 from approx.evaluation.cache import cached
-from approx.numbers import to_arb
+from approx.numbers import to_arb, to_ball
 
 if TYPE_CHECKING:
     from approx.networks import Network
@@ -55,10 +56,8 @@ def _compile(network: Network) -> list[_Row]:
     known: dict[Any, arb] = {}
 
     def ball(value: Any) -> arb:
-        if not isinstance(value, fmpq):
-            return to_arb(value)
         if value not in known:
-            known[value] = arb(value)
+            known[value] = to_ball(value)
         return known[value]
 
     refused = sorted(network.activations - BALLS.keys())
@@ -120,4 +119,6 @@ BALLS: dict[str, Callable[[arb], arb]] = {
     "softplus": _softplus,
     "gelu": _gelu,
     "arctan": arb.atan,
+    "sqrt": smooth.sqrt_ball,
+    "sigma3": smooth.sigma3_ball,
 }

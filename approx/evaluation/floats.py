@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from approx.errors import InputError
+from approx.evaluation.fitness import refuse_unfit
 from approx.evaluation.fused import run_fused, worthwhile
 from approx.evaluation.layered import run_layered
 from approx.evaluation.shapes import as_points, shape_values
@@ -28,7 +29,8 @@ def evaluate(network: Network, x: Any, backend: str = "auto") -> Any:
     distance to the exact value.
 
     Cost: O(weights * n) time; memory O(live units * block), not O(units * n). Raises InputError on a wrong shape or
-    backend, UnsupportedError / MissingExtraError when backend="fused" is asked for and cannot serve.
+    backend, UnsupportedError / MissingExtraError when backend="fused" is asked for and cannot serve, and
+    when weights do not fit into float64 (`approx.evaluation.evaluate_precisely` serves then).
 
     >>> from approx.networks import Builder
     >>> b = Builder(1)
@@ -38,6 +40,7 @@ def evaluate(network: Network, x: Any, backend: str = "auto") -> Any:
     """
     if backend not in BACKENDS:
         raise InputError("backend", backend, "one of " + ", ".join(BACKENDS))
+    refuse_unfit(network)
     points, scalar = as_points(x, network.inputs)
     fused = backend == "fused" or (backend == "auto" and worthwhile(network, len(points)))
     return shape_values((run_fused if fused else run_layered)(network, points), scalar)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from approx.evaluation import smooth
 from approx.evaluation.cache import cached
 
 if TYPE_CHECKING:
@@ -213,6 +214,13 @@ def _in_place(function: Callable[..., np.ndarray]) -> Callable[[np.ndarray], Non
     return apply
 
 
+def _copied(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], None]:
+    def apply(t: np.ndarray) -> None:
+        t[...] = function(t)
+
+    return apply
+
+
 #: Activation name -> function that applies it in place to an array of sums.
 ACTIVATE: dict[str, Callable[[np.ndarray], None]] = {
     "identity": _identity,
@@ -228,4 +236,6 @@ ACTIVATE: dict[str, Callable[[np.ndarray], None]] = {
     "softplus": _softplus,
     "gelu": _gelu,
     "arctan": _in_place(np.arctan),
+    "sqrt": _in_place(np.sqrt),
+    "sigma3": _copied(smooth.sigma3),
 }

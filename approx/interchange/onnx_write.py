@@ -10,6 +10,7 @@ import numpy as np
 
 from approx.errors import InputError, MissingExtraError, UnsupportedError
 from approx.evaluation import evaluate, rounding_slack
+from approx.evaluation.fitness import refuse_unfit
 from approx.evaluation.slack import ADMITTED, UNIT, running_bound
 from approx.networks import Layer, Network
 from approx.networks.container import write_atomically
@@ -18,7 +19,8 @@ OPSET, IR_VERSION = 17, 8
 #: ONNX stores matrices densely; refuse exports beyond what the format can hold in one file.
 MAX_BYTES = 1_900_000_000
 _ACTIVATIONS = {"relu": "Relu", "abs": "Abs", "sin": "Sin", "arcsin": "Asin", "floor": "Floor", "tanh": "Tanh",
-                "sigmoid": "Sigmoid", "softplus": "Softplus", "exp": "Exp", "arctan": "Atan", "gelu": "Gelu"}  # fmt: skip
+                "sigmoid": "Sigmoid", "softplus": "Softplus", "exp": "Exp", "arctan": "Atan", "gelu": "Gelu",
+                "sqrt": "Sqrt"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ def to_onnx(network: Network, path: str | Path, dtype: str = "float64", points: 
     [-1, 1]^d, the same ones every time. The file is run by onnxruntime where it is installed and has the operators, else
     by the reference evaluator of onnx. The file is written atomically, after it ran.
 
-    Raises InputError on another dtype, MissingExtraError without onnx, UnsupportedError when a weight overflows dtype or
-    the dense matrices exceed 1.9 GB, OSError when the place cannot be written. Cost: O(sum of dense block sizes).
+    Raises InputError on another dtype, MissingExtraError without onnx, UnsupportedError when a weight overflows dtype,
+    an activation has no operator, or the dense matrices exceed 1.9 GB, OSError when the place cannot be written. Cost:
+    O(sum of dense block sizes).
     """
     if dtype not in ("float64", "float32"):
         raise InputError("dtype", dtype, "'float64' or 'float32'")
@@ -71,6 +74,10 @@ def to_onnx(network: Network, path: str | Path, dtype: str = "float64", points: 
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx", "writing ONNX files") from error
     kind = np.dtype(dtype)
+    refuse_unfit(network)
+    missing = sorted(network.activations - _ACTIVATIONS.keys() - {"identity", "exp2"})
+    if missing:
+        raise UnsupportedError(f"to_onnx: no operator for the activations {', '.join(missing)} in opset {OPSET}")
     _check_sizes(network, kind)
     sample = _sample(network) if points is None else np.asarray(points, dtype=np.float64).reshape(-1, network.inputs)
     model = _model(onnx, network, kind)

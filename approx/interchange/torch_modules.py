@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from approx.errors import InputError, MissingExtraError, UnsupportedError
+from approx.evaluation.fitness import refuse_unfit
 from approx.interchange.symbolic import Tracer, exact_array, matrix_product
 from approx.networks import Layer, Network, dense_block, layer
 
@@ -22,9 +23,13 @@ def to_torch(network: Network) -> Any:
     function; gradients flow through it to its input. Weights that are no float64 are rounded to the nearest one. Agrees
     with `evaluate` up to the rounding of another order of summation (observed, tested). `from_torch` reads it back.
 
-    Raises MissingExtraError without torch, UnsupportedError when the dense matrices exceed 8 GiB.
+    Raises MissingExtraError without torch, UnsupportedError when weights do not fit into float64, or when the dense
+    matrices exceed 8 GiB.
     """
     torch = _torch("to_torch")
+    refuse_unfit(network)
+    if "sigma3" in network.activations:
+        raise UnsupportedError("to_torch: there is no torch function for the activation sigma3")
     widths = [network.inputs] + [each.units for each in network.layers]
     size = 8 * sum(each.units * widths[b.source] for each in network.layers for b in each.blocks)
     if size > MAX_BYTES:
@@ -72,6 +77,7 @@ def _module_class() -> Any:
         "gelu": torch.nn.functional.gelu,
         "exp": torch.exp,
         "arctan": torch.atan,
+        "sqrt": torch.sqrt,
     }
 
     class NetworkModule(torch.nn.Module):  # type: ignore[name-defined, misc]

@@ -11,21 +11,25 @@ from flint import fmpq
 from approx.errors import InputError
 from approx.networks.layers import Block, Layer, block, layer
 from approx.networks.network import Network
-from approx.numbers import to_fmpq
+from approx.numbers import exact_scalar, nearest_float, reciprocal
+from approx.numbers.conversions import LARGEST
 
 
 class Form:
-    """An exact affine form c + sum w_i * unit_i over the units of a builder; supports + - and scalar *."""
+    """An exact affine form c + sum w_i * unit_i over the units of a builder; supports + - and scalar * and /.
+
+    Coefficients are rationals, or closed forms such as arccos(1/512) (see approx.numbers.ClosedForm).
+    """
 
     __slots__ = ("constant", "terms")
 
-    def __init__(self, terms: dict[int, fmpq] | None = None, constant: Any = 0) -> None:
+    def __init__(self, terms: dict[int, Any] | None = None, constant: Any = 0) -> None:
         self.terms = terms or {}
-        self.constant = to_fmpq(constant)
+        self.constant = exact_scalar(constant)
 
     def __add__(self, other: Any) -> Form:
         if not isinstance(other, Form):
-            return Form(dict(self.terms), self.constant + to_fmpq(other))
+            return Form(dict(self.terms), self.constant + exact_scalar(other))
         terms = dict(self.terms)
         for unit, weight in other.terms.items():
             total = terms.get(unit, fmpq(0)) + weight
@@ -38,7 +42,7 @@ class Form:
     __radd__ = __add__
 
     def __mul__(self, factor: Any) -> Form:
-        c = to_fmpq(factor)
+        c = exact_scalar(factor)
         if c == 0:
             return Form()
         return Form({unit: c * weight for unit, weight in self.terms.items()}, c * self.constant)
@@ -46,13 +50,13 @@ class Form:
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: Any) -> Form:
-        return self * (1 / to_fmpq(divisor))
+        return self * reciprocal(divisor)
 
     def __neg__(self) -> Form:
         return self * -1
 
     def __sub__(self, other: Any) -> Form:
-        return self + (-other if isinstance(other, Form) else -to_fmpq(other))
+        return self + (-other if isinstance(other, Form) else -exact_scalar(other))
 
     def __rsub__(self, other: Any) -> Form:
         return -self + other
@@ -142,10 +146,10 @@ class Builder:
 
 def linear_combination(terms: Iterable[tuple[Any, Form]], constant: Any = 0) -> Form:
     """The form constant + sum of weight * form, accumulated exactly in one pass (cheaper than repeated +)."""
-    total: dict[int, fmpq] = {}
-    offset = to_fmpq(constant)
+    total: dict[int, Any] = {}
+    offset = exact_scalar(constant)
     for weight, form in terms:
-        c = to_fmpq(weight)
+        c = exact_scalar(weight)
         offset += c * form.constant
         for unit, w in form.terms.items():
             total[unit] = total.get(unit, fmpq(0)) + c * w
@@ -153,38 +157,35 @@ def linear_combination(terms: Iterable[tuple[Any, Form]], constant: Any = 0) -> 
 
 
 class _Pool:
-    """Distinct rationals that are no float64 numbers; number 0 is zero."""
+    """Distinct exact numbers that are no float64 numbers; number 0 is zero."""
 
     def __init__(self) -> None:
-        self.numbers: list[fmpq] = [fmpq(0)]
-        self._index: dict[fmpq, int] = {fmpq(0): 0}
+        self.numbers: list[Any] = [fmpq(0)]
+        self._index: dict[Any, int] = {fmpq(0): 0}
 
-    def index(self, value: fmpq) -> int:
+    def index(self, value: Any) -> int:
         if value not in self._index:
             self._index[value] = len(self.numbers)
             self.numbers.append(value)
         return self._index[value]
 
 
-def _values(exact: list[fmpq], pool: _Pool) -> tuple[np.ndarray, np.ndarray | None]:
-    """The nearest float64 numbers, and pool numbers when one of them is not exact."""
-    floats, dyadic = [], True
-    for v in exact:
-        p, q = int(v.p), int(v.q)
-        try:
-            f = p / q  # correctly rounded
-        except OverflowError:
-            raise InputError("weight", v, "weights below 2**1024 in absolute value") from None
-        floats.append(f)
-        dyadic = dyadic and f.as_integer_ratio() == (p, q)
-    if dyadic:
+def _values(exact: list[Any], pool: _Pool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The nearest finite float64 numbers, and pool numbers when one of them is not exact."""
+    floats = [finite_float(v) for v in exact]
+    if all(isinstance(v, fmpq) and f.as_integer_ratio() == (v.p, v.q) for f, v in zip(floats, exact, strict=True)):
         return np.array(floats, dtype=np.float64), None
     return np.array(floats), np.array([pool.index(v) for v in exact], dtype=np.int32)
 
 
+def finite_float(value: Any) -> float:
+    """The finite float64 nearest to an exact weight: the largest one for weights beyond the range."""
+    return min(max(nearest_float(value), -LARGEST), LARGEST)
+
+
 def _layer(activation: str, forms: list[Form], place: dict[int, tuple[int, int]], pool: _Pool) -> Layer:
     bias, bias_ids = _values([f.constant for f in forms], pool)
-    entries: dict[int, list[tuple[int, int, fmpq]]] = {}
+    entries: dict[int, list[tuple[int, int, Any]]] = {}
     for i, form in enumerate(forms):
         for unit, weight in form.terms.items():
             k, j = place[unit]

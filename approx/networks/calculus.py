@@ -8,7 +8,7 @@ from typing import Any
 from approx.errors import InputError
 from approx.networks.builder import Builder, Form, linear_combination
 from approx.networks.network import Network
-from approx.numbers import to_fmpq
+from approx.numbers import exact_scalar, to_fmpq
 
 
 def _inputs(builder: Builder) -> list[Form]:
@@ -49,7 +49,7 @@ def add(first: Network, second: Network) -> Network:
 
 def scale(factor: Any, network: Network) -> Network:
     """factor * network(x) for an exact scalar. Also written `factor * network`."""
-    c = to_fmpq(factor)
+    c = exact_scalar(factor)
     b = Builder(network.inputs)
     return b.build([c * form for form in b.embed(network, _inputs(b))])
 

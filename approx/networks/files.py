@@ -9,18 +9,22 @@ import numpy as np
 from flint import fmpq
 
 from approx.errors import FileFormatError, UnsupportedError
+from approx.networks.builder import finite_float
 from approx.networks.container import read_container, write_container
 from approx.networks.layers import Values, block, layer
 from approx.networks.network import Network
+from approx.numbers import ClosedForm
 
 _MAX_DIGITS = 50_000_000
 _MAX_INPUTS = 10_000_000
+#: The version of the syntax in which closed forms are written.
+_CLOSED_FORMS = 1
 
 
 def network_to_arrays(network: Network, prefix: str = "net") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(manifest entry, arrays) that hold the network exactly; arrays are concatenated over all layers and blocks."""
-    if not all(isinstance(p, fmpq) for p in network.pool):
-        raise UnsupportedError("only networks with rational weights can be saved")
+    if not all(isinstance(p, fmpq | ClosedForm) for p in network.pool):
+        raise UnsupportedError("only networks with rational weights and closed forms can be saved")
     blocks = [b for l in network.layers for b in l.blocks]
     vectors = [l.bias for l in network.layers] + [b.values for b in blocks]
     arrays = {
@@ -37,8 +41,10 @@ def network_to_arrays(network: Network, prefix: str = "net") -> tuple[dict[str, 
             {"activation": l.activation, "units": l.units, "sources": [b.source for b in l.blocks]}
             for l in network.layers
         ],
-        "pool": [f"{int(p.p):x}/{int(p.q):x}" for p in network.pool],
+        "pool": [_exact_text(p) for p in network.pool],
     }
+    if not all(isinstance(p, fmpq) for p in network.pool):
+        entry["closed_forms"] = _CLOSED_FORMS
     return entry, {f"{prefix}.{name}": array for name, array in arrays.items()}
 
 
@@ -53,7 +59,10 @@ def network_from_arrays(entry: dict[str, Any], arrays: dict[str, np.ndarray], pr
 
 
 def _rebuild(entry: dict[str, Any], arrays: dict[str, Any]) -> Network:
-    pool = [_rational(text) for text in entry["pool"]]
+    closed = entry.get("closed_forms")
+    if closed not in (None, _CLOSED_FORMS):
+        raise FileFormatError(f"closed forms of version {closed!r}; this release reads version {_CLOSED_FORMS}")
+    pool = [_exact(text, closed is not None) for text in entry["pool"]]
     specs = entry["layers"]
     ptr, cols, values, ids = arrays["indptr"], arrays["indices"], arrays["values"], arrays["ids"]
     if pool and ids is None:
@@ -97,13 +106,25 @@ def _rebuild(entry: dict[str, Any], arrays: dict[str, Any]) -> Network:
 
 def _check_pool_floats(network: Network) -> None:
     # The float64 beside a pooled weight must be the one that belongs to it, or float evaluation would lie.
-    from approx.numbers import to_float
-
-    nearest = np.array([to_float(p) for p in network.pool])
+    nearest = np.array([finite_float(p) for p in network.pool])
     for l in network.layers:
         for v in [l.bias, *(b.values for b in l.blocks)]:
             if v.ids is not None and not np.array_equal(v.floats, nearest[v.ids]):
                 raise FileFormatError("a float64 in the file is not the one nearest to its exact weight")
+
+
+def _exact_text(value: Any) -> str:
+    if isinstance(value, ClosedForm):
+        return f"={value.to_text()}"
+    return f"{int(value.p):x}/{int(value.q):x}"
+
+
+def _exact(text: str, closed: bool) -> Any:
+    if closed and isinstance(text, str) and text.startswith("="):
+        if len(text) > _MAX_DIGITS:
+            raise FileFormatError("a weight in the pool is longer than accepted")
+        return ClosedForm.from_text(text[1:])
+    return _rational(text)
 
 
 def _rational(text: str) -> fmpq:
@@ -135,13 +156,11 @@ def same_graph(first: Network, second: Network) -> bool:
     """Whether two networks have the same layers and exactly the same weights, however the weights are stored."""
     if first is second:
         return True
-    if not all(isinstance(p, fmpq) for p in [*first.pool, *second.pool]):
-        return False
     a, b = _shape(first), _shape(second)
     if a != b:
         return False
     # A weight is its float64 and, where that is not exact, the number of the exact value in a common pool.
-    common: dict[fmpq, int] = {}
+    common: dict[Any, int] = {}
     tables = [np.array([_residue(p, common) for p in n.pool], dtype=np.int64) for n in (first, second)]
     for l, m in zip(first.layers, second.layers, strict=True):
         if not _same_values(l.bias, m.bias, tables):
@@ -158,11 +177,8 @@ def _shape(network: Network) -> tuple[Any, ...]:
     return network.inputs, [(l.activation, l.units, [(b.source, b.count) for b in l.blocks]) for l in network.layers]
 
 
-def _residue(value: fmpq, common: dict[fmpq, int]) -> int:
-    from approx.numbers import to_float
-
-    nearest = to_float(value)
-    if np.isfinite(nearest) and fmpq(*nearest.as_integer_ratio()) == value:
+def _residue(value: Any, common: dict[Any, int]) -> int:
+    if isinstance(value, fmpq) and fmpq(*finite_float(value).as_integer_ratio()) == value:
         return 0
     return common.setdefault(value, len(common) + 1)
 

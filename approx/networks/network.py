@@ -149,8 +149,14 @@ class Network:
             "lipschitz": self._lipschitz(),
         }
 
+    def _overflows(self) -> bool:
+        # A pooled weight beyond the range stands beside the largest float64.
+        vectors = [v for layer in self.layers for v in [layer.bias, *(b.values for b in layer.blocks)]]
+        return any((np.abs(v.floats) >= np.finfo(np.float64).max).any() for v in vectors if v.ids is not None)
+
     def _lipschitz(self) -> float:
-        if not self.activations <= (PIECEWISE_LINEAR | {"sin", "tanh", "sigmoid", "softplus", "arctan"}):
+        smooth = {"sin", "tanh", "sigmoid", "softplus", "arctan"}
+        if not self.activations <= (PIECEWISE_LINEAR | smooth) or self._overflows():
             return float("inf")
         growth = [np.ones(self.inputs)]
         for layer in self.layers:

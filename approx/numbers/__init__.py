@@ -11,6 +11,7 @@ from approx.numbers.balls import (
     relu,
     sin,
 )
+from approx.numbers.closed_forms import ClosedForm, arccos, exact_scalar, log2, nearest_float, pi, reciprocal, to_ball
 from approx.numbers.conversions import (
     arb_interval,
     exact_ball,
@@ -33,25 +34,33 @@ from approx.numbers.text import (
 )
 
 __all__ = [
+    "ClosedForm",
     "absolute",
     "arb_interval",
+    "arccos",
     "asin",
     "ball_from_pair",
     "ball_to_pair",
     "clip",
     "decimal_text",
     "exact_ball",
+    "exact_scalar",
     "float_down",
     "float_up",
     "integer_from_text",
     "integer_to_text",
+    "log2",
     "maximum",
     "minimum",
+    "nearest_float",
+    "pi",
     "rational_from_text",
     "rational_to_text",
+    "reciprocal",
     "relu",
     "sin",
     "to_arb",
+    "to_ball",
     "to_float",
     "to_fmpq",
     "to_fraction",

@@ -13,6 +13,8 @@ from approx.errors import InputError
 from approx.numbers.conversions import to_arb
 from approx.numbers.text import integer_from_text, integer_to_text
 
+#: Beyond 2^this, flint's sine of an inexact argument is [-1, 1].
+_LARGEST_ARGUMENT = 60_000
 _SPECIAL = ("nan", "inf", "-inf")
 
 
@@ -93,12 +95,16 @@ def sin(ball: arb) -> arb:
         return arb("nan") if ball.is_nan() else ball.sin()
     mantissa, exponent = ball.mid().man_exp()
     extra = int(exponent) + int(mantissa).bit_length()
-    if not 0 < extra < 100_000:
+    if extra <= 0:
         return ball.sin()
+    if ball.rad() >= 4:
+        return arb(0, 1)
     before = ctx.prec
     ctx.prec = before + extra
     try:
-        wide = ball.sin()
+        # flint gives [-1, 1] for arguments beyond 2^65536 that are not exact: whole turns are taken off first.
+        turns = (ball / (2 * arb.pi())).mid().floor().mid() if extra > _LARGEST_ARGUMENT else arb(0)
+        wide = (ball - 2 * arb.pi() * turns).sin()
     finally:
         ctx.prec = before
     return +wide

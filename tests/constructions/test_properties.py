@@ -28,6 +28,17 @@ CASES = [
     ("simplicial", Target("exp(-(x**2+y**2))"), 5e-2, 2e-2, {}),
     ("composition", Target("sin(pi*x)*cos(pi*y)/2"), 5e-2, 2e-2, {"search": False}),
     ("composition", Target("max(x, y)*x"), 1e-1, 2e-2, {"search": False}),
+    ("sin-floor", Target("sin(3*x)", (-1, 2)), 1e-1, 1e-2, {}),
+    ("sin-floor", Target("sqrt(x)"), 1e-1, 2e-2, {}),
+    ("sin-arcsin", Target("sin(3*x)", (-1, 2)), 1e-2, 1e-4, {}),
+    ("sigma3", Target("sin(3*x)", (-1, 2)), 1e-1, 1e-2, {}),
+    ("analytic-floor", Target("sin(3*x)", (-1, 2)), 2e-1, 1e-1, {"sigma": "arctan"}),
+    ("analytic-floor", Target("exp(x)"), 2e-1, 2e-2, {"sigma": "tanh"}),
+    ("sin-arcsin", Target("exp(x)"), 1e-3, 1e-6, {"order": 3}),
+    ("sin-arcsin", Target("abs(x-1/3)"), 1e-1, 1e-2, {}),
+    ("sin-arcsin", Target("sin(pi*x)*cos(pi*y)/2"), 5e-2, 1e-2, {}),
+    ("sin-arcsin", Target("exp(x-y)", [(0, 1), (0, 2)]), 1e-1, 2e-2, {"order": 2}),
+    ("sin-floor", Target("sin(pi*x)*cos(pi*y)/2"), 2e-1, 5e-2, {}),
 ]
 IDS = [f"{name}-{target.text}" for name, target, *_ in CASES]
 rows = pytest.mark.parametrize(("name", "target", "coarse", "fine", "options"), CASES, ids=IDS)

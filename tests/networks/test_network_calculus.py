@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flint import fmpq
 
-from approx.errors import InputError
+from approx.certification import certify
+from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.networks import (
     Builder,
@@ -156,8 +157,12 @@ def test_weights_beyond_float64() -> None:
     b = Builder(1)
     net = b.build([b.input() * fmpq(1, 10**400) + 1])
     assert evaluate_exact(net, [10**400]) == [fmpq(2)] and net.size.weights == 2
-    with pytest.raises(InputError, match="2\\*\\*1024"):
-        b.build([b.input() * fmpq(10) ** 400])
+    huge = b.build([b.input() * fmpq(10) ** 400])
+    assert evaluate_exact(huge, [fmpq(1, 10**400)]) == [fmpq(1)] and huge.tags["lipschitz"] == float("inf")
+    with pytest.raises(UnsupportedError, match="evaluate_precisely"):
+        huge(0.5)
+    with pytest.raises(UnsupportedError, match="range of float64"):
+        certify(huge, "x")
 
 
 def test_a_wrong_composition_is_caught() -> None:

@@ -166,7 +166,9 @@ def test_results_are_sharp_too():
     assert maximum(arb(0), arb(5)) == 5 and clip(arb(7, 1), 0, 1) == 1
 
 
-@pytest.mark.parametrize("function", [relu, absolute, sin, asin, lambda x: maximum(x, arb(0)), lambda x: minimum(arb(0), x)])
+@pytest.mark.parametrize(
+    "function", [relu, absolute, sin, asin, lambda x: maximum(x, arb(0)), lambda x: minimum(arb(0), x)]
+)
 def test_nan_and_infinity_fail_closed(function):
     assert not function(NAN).is_finite()
     unbounded = function(arb(0, float("inf")))
