@@ -22,6 +22,11 @@ PAPERS: dict[str, str] = {
   title = {Elementary superexpressive activations},
   booktitle = {International Conference on Machine Learning}, year = {2021}, note = {arXiv:2102.10911}
 }""",
+    "C26": """@misc{cheng2026arbitrary,
+  author = {Cheng and Wang and Wang},
+  title = {Arbitrary-Accuracy Neural Approximation with Optimal Neuron Count and Near-Optimal Bit Complexity},
+  year = {2026}, month = sep
+}""",
     "approx": """@software{approx,
   author = {{The approx founders}},
   title = {approx: constructive approximation theory of neural networks}, year = {2026}

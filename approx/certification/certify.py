@@ -14,6 +14,7 @@ from approx.certification.certificate import Certificate, network_digest
 from approx.certification.executed import executed
 from approx.certification.execution import FORMATS, Execution
 from approx.certification.relative import relative_certificate, relative_enclosure
+from approx.certification.steps import step_enclosure
 from approx.certification.structure import structural_enclosure
 from approx.certification.vector import certify_outputs
 from approx.errors import InputError, UnsupportedError
@@ -43,9 +44,9 @@ def certify(
 
     method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "polygons" (the same in two
     variables), "boxes" (any dimension: branch and bound), "structure" (sums of sawtooth squares of any depth, products
-    among them, against their polynomial, and what `structure.register` added: constructions adds the superexpressive
-    networks), "exact" (rational targets of one variable: the supremum as a rational or algebraic number), "taylor" (any
-    activation, any dimension: Taylor models), or "auto".
+    among them, against their polynomial; step networks of floor and 2^t, cell by cell; and what `structure.register` added:
+    constructions adds the superexpressive networks), "exact" (rational targets of one variable: the supremum as a rational
+    or algebraic number), "taylor" (any activation, any dimension: Taylor models), or "auto".
     semantics: "exact" (the real function of the exact weights), "float32" or "float64": what the file of
     `network.to_onnx(dtype=...)` returns when it is executed on inputs of that type, in any order of summation (docs:
     certification, execution). norm: "abs", or "rel" for sup |f - net| / |f|. A network of several outputs takes a sequence
@@ -80,14 +81,16 @@ def certify(
     work = Work(budget or Budget())
     found: tuple[float, float, Sequence[Any], str] | None = None
     if method in ("auto", "structure"):
-        found = structural_enclosure(network, target, work)
+        found = structural_enclosure(network, target, work) or step_enclosure(network, target, rtol, atol, work)
     if found is None and method == "structure":
         raise UnsupportedError(
             "no structural certificate applies: the network is neither a sum of sawtooth squares (with their sum as target), "
-            "nor of a kind that an imported package recognises (import constructions adds the superexpressive ones)"
+            "nor a step network of floor and 2^t, nor of a kind that an imported package recognises (import constructions "
+            "adds the superexpressive ones)"
         )
-    if found is not None and method == "auto" and not found[1] <= max(found[0] * (1 + rtol), atol):
-        found = None  # true but not sharp: the regions know more
+    sharp = found is not None and found[1] <= max(found[0] * (1 + rtol), atol)
+    if method == "auto" and not sharp and network.tags["piecewise_linear"]:
+        found = None  # true or not known: the regions know more
     if method == "exact":
         found = _exact(network, target)
     if found is None:

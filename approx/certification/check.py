@@ -3,9 +3,9 @@
 Levels (each includes the ones before):
 - "witness": the digest names this network; the witness lies in the domain; |f - net| there is at least `lower`.
 - "regions": on 64 intervals or rectangles spread over the domain the bound `upper` is proved again (one and two variables,
-  piecewise linear); otherwise |f - net| <= upper is tried at 256 points (24 where weights do not fit into float64), which
-  can refute but not prove.
-- "full": `upper` is proved again on the whole domain (one and two variables, piecewise linear).
+  piecewise linear), or on 64 cells (step networks in any dimension, see check_steps); otherwise |f - net| <= upper is
+  tried at 256 points (24 where weights do not fit into float64), which can refute but not prove.
+- "full": `upper` is proved again on the whole domain (one and two variables, piecewise linear; step networks).
 
 f, f'' and the network are evaluated by code of the checker's own (check_function.py; rationals below).
 
@@ -24,7 +24,10 @@ from flint import arb, fmpq
 
 from approx.certification.certificate import Certificate, network_digest
 from approx.certification.check_function import CheckFunction
+from approx.certification.check_steps import check_cells
 from approx.errors import InputError, UnsupportedError
+from approx.evaluation import evaluate_exact
+from approx.evaluation.exact import RATIONAL
 from approx.evaluation.fitness import unfit_reason
 from approx.networks import PIECEWISE_LINEAR, Network
 from approx.numbers import to_fmpq, working_precision
@@ -88,8 +91,12 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
                 from approx.certification.check_plane import check_plane
 
                 check_plane(certificate, net, target, level, proved, refuted)
+            elif check_cells(certificate, net, target, level, proved, observed, refuted):
+                pass
             elif level == "full":
-                raise UnsupportedError("level 'full' needs a piecewise linear network of one or two variables")
+                raise UnsupportedError(
+                    "level 'full' needs a piecewise linear network of one or two variables, or a step network"
+                )
             else:
                 _try_points(certificate, net, target, observed, refuted)
     return CheckReport(not refuted, level, tuple(proved), tuple(observed), tuple(refuted))
@@ -130,6 +137,8 @@ def _gap_at(net: Network, f: CheckFunction, point: list[fmpq]) -> arb:
             for unit, weight in terms:
                 z = z + weight * values[unit]
             values.append(z if activation == "identity" or z >= 0 else -z if activation == "abs" else fmpq(0))
+    elif net.activations <= RATIONAL and net.tags["rational"]:
+        values.append(evaluate_exact(net, [point])[0])
     else:
         from approx.evaluation import evaluate_precisely
 

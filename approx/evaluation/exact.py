@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: The activations that map rationals to rationals.
 RATIONAL = frozenset({"identity", "relu", "abs", "floor", "exp2"})
 #: 2^t is exact for integer t; beyond this size the number would not fit anywhere.
-_LARGEST_POWER = 1_000_000
+_LARGEST_POWER = 100_000_000
 #: Layers between two cancellations, and the length in bits from which gmpy2 multiplies faster than Python.
 _EVERY, _LONG = 4, 1500
 
@@ -181,8 +181,8 @@ def _activate(name: str, values: _Vector) -> _Vector:
     if name == "abs":
         return _Vector([abs(m) for m in integers], odd, power)
     if name == "floor":
-        denominator = odd << power
-        return _Vector([m // denominator for m in integers], 1, 0)
+        # Long denominators are powers of two: a shift is linear where a division is not.
+        return _Vector([(m >> power) // odd for m in integers], 1, 0)
     if name == "exp2":
         denominator = odd << power
         return _common([_exp2(fmpq(int(m), int(denominator))) for m in integers])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flint import arb, fmpq
@@ -10,7 +11,7 @@ from flint import arb, fmpq
 from approx.errors import UnsupportedError
 from approx.evaluation.balls import BALLS
 from approx.evaluation.cache import cached
-from approx.evaluation.exact import exact_point
+from approx.evaluation.exact import RATIONAL, evaluate_exact, exact_point
 from approx.numbers import asin, to_ball, working_precision
 from approx.numbers.precision import MAXIMUM_BITS
 
@@ -38,6 +39,11 @@ def evaluate_precisely(network: Network, points: Iterable[Any], bits: int = 64) 
     >>> value.rad() < 2.0**-40 and value.overlaps(arb("-0.0901169019121380") + arb(0, 1e-12))
     True
     """
+    if "floor" in network.activations and network.activations <= RATIONAL and network.tags["rational"]:
+        # Rational to the end: at a jump no ball would ever be narrow enough. (2^t may be irrational: then balls it is.)
+        points = list(points)
+        with suppress(UnsupportedError):
+            return [_rational_balls(value, bits) for value in evaluate_exact(network, points)]
     rows = cached(network, "precise", lambda: _rows(network))
     start = _FIRST_GUARD + bits + max([_length(p) for p in network.pool], default=64)
     results = []
@@ -46,6 +52,13 @@ def evaluate_precisely(network: Network, points: Iterable[Any], bits: int = 64) 
         values, start = _at(network, rows, exact_point(point, network.inputs), bits, start)
         results.append(values[0] if network.outputs == 1 else values)
     return results
+
+
+def _rational_balls(value: Any, bits: int) -> Any:
+    if isinstance(value, list):
+        return [_rational_balls(v, bits) for v in value]
+    with working_precision(_FIRST_GUARD + bits + max(0, abs(int(value.floor())).bit_length())):
+        return to_ball(value)
 
 
 def _at(network: Network, rows: list[Any], point: list[fmpq], bits: int, start: int) -> tuple[list[arb], int]:

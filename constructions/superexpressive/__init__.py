@@ -7,12 +7,17 @@ ROWS lists the builders for the catalogue as (builder, numbers of variables, dec
 
 from typing import Any
 
+from constructions.superexpressive import _step_structure  # noqa: F401 (registers how step networks are read)
 from constructions.superexpressive import analytic_floor as _analytic_floor
+from constructions.superexpressive import floor_exp2 as _floor_exp2
+from constructions.superexpressive import log_free as _log_free
 from constructions.superexpressive import sigma3 as _sigma3
 from constructions.superexpressive import sin_arcsin as _sin_arcsin
 from constructions.superexpressive import sin_floor as _sin_floor
 from constructions.superexpressive._structure import structural_balls
 from constructions.superexpressive.analytic_floor import analytic_floor
+from constructions.superexpressive.floor_exp2 import floor_exp2
+from constructions.superexpressive.log_free import log_free
 from constructions.superexpressive.regions import region_bound
 from constructions.superexpressive.sigma3 import sigma3
 from constructions.superexpressive.sin_arcsin import sin_arcsin
@@ -24,6 +29,8 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (sin_arcsin, (1, 2, 3), _sin_arcsin.DESCRIPTION, {"automatic": False}),
     (analytic_floor, (1, 2, 3), _analytic_floor.DESCRIPTION, {"automatic": False}),
     (sigma3, (1, 2, 3), _sigma3.DESCRIPTION, {"automatic": False}),
+    (floor_exp2, (1, 2, 3), _floor_exp2.DESCRIPTION, {"automatic": False}),
+    (log_free, (1, 2, 3), _log_free.DESCRIPTION, {"automatic": False}),
 )
 
 __all__ = [
@@ -32,6 +39,8 @@ __all__ = [
     "WeightCheck",
     "analytic_floor",
     "certify_weight",
+    "floor_exp2",
+    "log_free",
     "region_bound",
     "select_weight",
     "sigma3",

@@ -76,3 +76,12 @@ def test_a_changed_closed_form_is_another_network():
     assert nets[0] != nets[1]
     with working_precision(300):
         assert to_ball(pi() + fmpq(1, 10**40)) > to_ball(pi())
+
+
+def test_floor_networks_with_irrational_powers_are_followed_in_balls() -> None:
+    b = Builder(1)
+    x = b.input()
+    net = b.build([b.unit(x / 2, "exp2") + b.unit(3 * x, "floor")])
+    [whole, root] = evaluate_precisely(net, [2, 1], bits=90)
+    with working_precision(200):
+        assert whole.overlaps(arb(8)) and root.overlaps(arb(2).sqrt() + 3) and root.rad() <= arb(2) ** -90
