@@ -18,6 +18,7 @@ from constructions.superexpressive._structure import structural_balls
 from constructions.superexpressive.analytic_floor import analytic_floor
 from constructions.superexpressive.floor_exp2 import floor_exp2
 from constructions.superexpressive.log_free import log_free
+from constructions.superexpressive.gadgets import plot_gadgets, plot_lookup, plot_partition, plot_staircases
 from constructions.superexpressive.regions import region_bound
 from constructions.superexpressive.sigma3 import sigma3
 from constructions.superexpressive.sin_arcsin import sin_arcsin
@@ -41,6 +42,10 @@ __all__ = [
     "certify_weight",
     "floor_exp2",
     "log_free",
+    "plot_gadgets",
+    "plot_lookup",
+    "plot_partition",
+    "plot_staircases",
     "region_bound",
     "select_weight",
     "sigma3",
