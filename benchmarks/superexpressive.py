@@ -13,6 +13,7 @@ import numpy as np
 
 from approx import Target
 from approx.numbers import to_float
+from approx.plots.labels import rounded_up
 from constructions import superexpressive as s
 
 F1 = ("sin(pi*x)*cos(pi*y)/2", [(0, 1)] * 2)
@@ -106,6 +107,6 @@ def _network_row(builder: str, target: Any, eps: float, options: dict[str, Any])
     name = found.method + (f" ({options['sigma']}, N = 100)" if "sigma" in options else "")
     return (
         name, f.text, str(options.get("order", 1)), str(found.network.size.units),
-        f"{found.parameters['weight_bits']:,} ({found.network.size.bits:,})", f"{certificate.upper:.4g}",
+        f"{found.parameters['weight_bits']:,} ({found.network.size.bits:,})", rounded_up(certificate.upper, 4),
         f"{built - started:.2f}", f"{certified - built:.2f}",
     )  # fmt: skip

@@ -19,6 +19,7 @@ from constructions.superexpressive.analytic_floor import analytic_floor
 from constructions.superexpressive.floor_exp2 import floor_exp2
 from constructions.superexpressive.log_free import log_free
 from constructions.superexpressive.gadgets import plot_gadgets, plot_lookup, plot_partition, plot_staircases
+from constructions.superexpressive.rational import rational_weights
 from constructions.superexpressive.regions import region_bound
 from constructions.superexpressive.sigma3 import sigma3
 from constructions.superexpressive.sin_arcsin import sin_arcsin
@@ -46,6 +47,7 @@ __all__ = [
     "plot_lookup",
     "plot_partition",
     "plot_staircases",
+    "rational_weights",
     "region_bound",
     "select_weight",
     "sigma3",
