@@ -17,8 +17,8 @@ from constructions.superexpressive import sin_floor as _sin_floor
 from constructions.superexpressive._structure import structural_balls
 from constructions.superexpressive.analytic_floor import analytic_floor
 from constructions.superexpressive.floor_exp2 import floor_exp2
-from constructions.superexpressive.log_free import log_free
 from constructions.superexpressive.gadgets import plot_gadgets, plot_lookup, plot_partition, plot_staircases
+from constructions.superexpressive.log_free import log_free
 from constructions.superexpressive.rational import rational_weights
 from constructions.superexpressive.regions import region_bound
 from constructions.superexpressive.sigma3 import sigma3
