@@ -65,7 +65,7 @@ class Result:
         ]  # fmt: skip
         if found is not None:
             proved = f"sup error <= {rounded_up(found.bound)}" if math.isfinite(found.bound) else "nothing a priori"
-            rows = [("method", found.method), *rows, ("proved", proved)]
+            rows = [("method", found.method), *rows, *_table(found), ("proved", proved)]
         if certificate is not None:
             rows.append(("certified", enclosure(certificate)))
             rows.append(("witness", f"the lower bound is attained near {point_text(certificate.witness)}"))
@@ -79,6 +79,14 @@ class Result:
             rows.append(("time", ", ".join(times)))
         heading = [f"{self.target.text} on {interval(self.target)}"] if self.target else []
         return [*heading, *(f"  {label:<{_LABEL}}{text}" for label, text in rows)]
+
+
+def _table(found: Approximant) -> list[tuple[str, str]]:
+    """For networks that hold a table in long weights: their bits, and the fewest that any such table needs."""
+    own, least = (found.parameters.get(name) for name in ("weight_bits", "least_weight_bits"))
+    if not isinstance(own, int) or not isinstance(least, int):
+        return []
+    return [("table", f"{own:,} bits in its long weights; {least:,} are the least for arbitrary tables of that size")]
 
 
 def enclosure(certificate: Certificate) -> str:

@@ -25,6 +25,7 @@ from flint import arb, fmpq
 from approx.certification.certificate import Certificate, network_digest
 from approx.certification.check_function import CheckFunction
 from approx.certification.check_steps import check_cells
+from approx.certification.folds import check_folds
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.evaluation.exact import RATIONAL
@@ -91,11 +92,14 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
                 from approx.certification.check_plane import check_plane
 
                 check_plane(certificate, net, target, level, proved, refuted)
-            elif check_cells(certificate, net, target, level, proved, observed, refuted):
+            elif check_cells(certificate, net, target, level, proved, observed, refuted) or check_folds(
+                certificate, net, target, level, proved
+            ):
                 pass
             elif level == "full":
                 raise UnsupportedError(
-                    "level 'full' needs a piecewise linear network of one or two variables, or a step network"
+                    "level 'full' needs a piecewise linear network of one or two variables, a step network, or one of sines "
+                    "and arcsines of one variable that fold and look up"
                 )
             else:
                 _try_points(certificate, net, target, observed, refuted)
