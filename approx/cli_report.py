@@ -86,7 +86,7 @@ def _table(found: Approximant) -> list[tuple[str, str]]:
     own, least = (found.parameters.get(name) for name in ("weight_bits", "least_weight_bits"))
     if not isinstance(own, int) or not isinstance(least, int):
         return []
-    return [("table", f"{own:,} bits in its long weights; {least:,} are the least for arbitrary tables of that size")]
+    return [("table", f"{own:,} bits in its long weights, of the {least:,} that arbitrary tables of that size need")]
 
 
 def enclosure(certificate: Certificate) -> str:
