@@ -7,8 +7,10 @@ import approx
 from approx import Target
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_precisely
+from approx.networks import Builder
 from approx.numbers import working_precision
 from constructions.superexpressive import rational_weights, sigma3, sin_arcsin, sin_floor
+from constructions.superexpressive._perturbation import Errors, output_error
 from constructions.superexpressive.rational import rounded, rounding_effect
 
 CASES = [
@@ -69,3 +71,18 @@ def test_sigma3_changes_no_more_than_was_proved():
     gaps = [abs(x - y) for x, y in pairs]
     with working_precision(100):
         assert all(gap <= arb(a.budget[-1].value) for gap in gaps) and max(float(g.mid()) for g in gaps) > 0
+
+
+def test_followed_errors_cover_what_happens_at_a_fold():
+    """arcsin(sin(x)) near x = pi/2 with a sine that is off by 10^-6: the root of twice that, not less."""
+    b = Builder(1)
+    folded = b.build([b.unit(b.unit(b.input(), "sin"), "arcsin")])
+    sine, free = arb(fmpq(1, 10**6)), arb("inf")
+    with working_precision(100):
+        errors = Errors(sine, arb(0), arb(0), lambda w: arb(0), reach=free, limit=arb(1))
+        bound = output_error(folded, Target("x", (0, 2)), errors)
+        assert (2 * sine).sqrt() <= bound <= 3 * sine.sqrt()
+        wide = Errors(sine, arb(0), arb(0), lambda w: arb(fmpq(1, 10**3)), reach=free, limit=arb(1))
+        assert output_error(folded, Target("x", (0, 2)), wide) >= arb(fmpq(2, 10**3))
+        narrow = Errors(sine, arb(0), arb(0), lambda w: arb(0), reach=arb(1), limit=arb(1))
+        assert not output_error(folded, Target("x", (0, 2)), narrow).is_finite()
