@@ -6,11 +6,12 @@
     a.network.size, a.bound, a.certificate
 
 Nouns: Target (what to approximate), Network (an exact function), Approximant (network + guarantee), Certificate
-(lower <= sup |f - net| <= upper). Verbs: certify, load, from_onnx, from_torch; `constructions.build` makes networks.
+(lower <= sup |f - net| <= upper). Verbs: certify, compare, bound, sup, load, from_onnx,
+from_torch; `constructions.build` makes networks.
 """
 
 from approx.approximant import Approximant, BudgetItem, load
-from approx.certification import Budget, Certificate, certify
+from approx.certification import Budget, Certificate, Range, bound, certify, compare, sup
 from approx.interchange import from_onnx, from_torch
 from approx.networks import Network
 from approx.targets import Regularity, Target
@@ -23,11 +24,15 @@ __all__ = [
     "BudgetItem",
     "Certificate",
     "Network",
+    "Range",
     "Regularity",
     "Target",
     "__version__",
+    "bound",
     "certify",
+    "compare",
     "from_onnx",
     "from_torch",
     "load",
+    "sup",
 ]

@@ -161,6 +161,16 @@ def build(
 @click.argument("expression", metavar="EXPR")
 @_domain_option("that of an .approx file, else 0 1")
 @click.option("--eps", type=Constant(), metavar="E", help="Decide sup error <= E; without it, enclose the error.")
+@click.option(
+    "--semantics",
+    type=click.Choice(["exact", "float32", "float64"]),
+    default="exact",
+    show_default=True,
+    help="Of the exact weights in real arithmetic, or of the ONNX export as it is executed in that type.",
+)
+@click.option(
+    "--norm", type=click.Choice(["abs", "rel"]), default="abs", show_default=True, help="sup |f-net| or sup |f-net|/|f|."
+)
 @_certification_options
 @_json_option
 def verify(
@@ -168,6 +178,8 @@ def verify(
     expression: str,
     domain: tuple[tuple[str, str], ...],
     eps: float | None,
+    semantics: str,
+    norm: str,
     rtol: float,
     seconds: float | None,
     as_json: bool,
@@ -187,7 +199,7 @@ def verify(
     stored = loaded.target.domain if isinstance(loaded, approx.Approximant) and not domain else None
     target = _target(expression, domain, stored)
     with Interruptions() as interruptions, _progress("certifying"):
-        certificate, spent = _certify(network, target, eps, rtol, seconds, interruptions)
+        certificate, spent = _certify(network, target, eps, rtol, seconds, interruptions, semantics=semantics, norm=norm)
     if eps is None:
         code, verdict = (PROVED, "enclosed") if certificate.status == "tight" else (UNDECIDED, "undecided")
     else:
@@ -313,10 +325,11 @@ def _certify(
     rtol: float,
     seconds: float | None,
     interruptions: Interruptions,
+    **kind: Any,
 ) -> tuple[approx.Certificate, float]:
     """The certificate and the seconds it took; where eps lies inside a tight enclosure, a tighter one that decides."""
     # Below a thousandth of eps nothing more is to be learned: an exact network has no relative gap.
-    certificate = approx.certify(network, target, rtol=rtol, atol=1e-3 * (eps or 0.0), budget=_budget(seconds))
+    certificate = approx.certify(network, target, rtol=rtol, atol=1e-3 * (eps or 0.0), budget=_budget(seconds), **kind)
     spent = float(certificate.work.get("seconds", 0.0))
     for _ in range(_MOST_TIGHTENINGS):
         if (
@@ -327,7 +340,7 @@ def _certify(
         ):
             break
         rtol = max(0.5 * (eps / certificate.lower - 1), _LEAST_RTOL)
-        certificate = approx.certify(network, target, rtol=rtol, budget=_budget(seconds))
+        certificate = approx.certify(network, target, rtol=rtol, budget=_budget(seconds), **kind)
         spent += float(certificate.work.get("seconds", 0.0))
     return certificate, round(spent, 4)
 
@@ -424,14 +437,16 @@ def _advice(found: approx.Approximant, eps: float, kept: bool) -> str:
 
 
 def _sentence(verdict: str, certificate: approx.Certificate, eps: float | None) -> str:
+    error = "|target - network|" + (" / |target|" if certificate.norm == "rel" else "")
+    how = "exact real arithmetic" if certificate.semantics == "exact" else f"{certificate.semantics} execution"
     if verdict == "proved":
-        return f"proved: sup |target - network| <= {eps:g} in exact real arithmetic"
+        return f"proved: sup {error} <= {eps:g} in {how}"
     if verdict == "refuted":
         exact = ", ".join(exact_text(c) for c in certificate.witness)
         where = exact if len(exact) <= 200 else point_text(certificate.witness)
-        return f"refuted: |target - network| >= {rounded_down(certificate.lower)} > {eps:g} at the point {where}"
+        return f"refuted: {error} >= {rounded_down(certificate.lower)} > {eps:g} at the point {where}"
     if verdict == "enclosed":
-        return "enclosed: the sup error is known within the tolerance asked for"
+        return f"enclosed: the sup {certificate.error_name} is known within the tolerance asked for"
     return f"undecided: {enclosure(certificate)}; more --seconds or a larger --rtol may decide"
 
 

@@ -46,6 +46,8 @@ class Result:
             "witness_exact": [exact_text(c) for c in certificate.witness] if certificate else None,
             "status": certificate.status if certificate else None,
             "semantics": certificate.semantics if certificate else None,
+            "norm": certificate.norm if certificate else None,
+            "slack": certificate.slack if certificate else None,
             "certified_by": certificate.method if certificate else None,
             "assumptions": list(certificate.assumptions) if certificate else [],
             **size._asdict(),
@@ -63,7 +65,7 @@ class Result:
         ]  # fmt: skip
         if found is not None:
             proved = f"sup error <= {rounded_up(found.bound)}" if math.isfinite(found.bound) else "nothing a priori"
-            rows = [("method", found.method), *rows, ("proved", proved)]
+            rows = [("method", found.method), *rows, *_table(found), ("proved", proved)]
         if certificate is not None:
             rows.append(("certified", enclosure(certificate)))
             rows.append(("witness", f"the lower bound is attained near {point_text(certificate.witness)}"))
@@ -79,6 +81,14 @@ class Result:
         return [*heading, *(f"  {label:<{_LABEL}}{text}" for label, text in rows)]
 
 
+def _table(found: Approximant) -> list[tuple[str, str]]:
+    """For networks that hold a table in long weights: their bits, and the fewest that any such table needs."""
+    own, least = (found.parameters.get(name) for name in ("weight_bits", "least_weight_bits"))
+    if not isinstance(own, int) or not isinstance(least, int):
+        return []
+    return [("table", f"{own:,} bits in its long weights, of the {least:,} that arbitrary tables of that size need")]
+
+
 def enclosure(certificate: Certificate) -> str:
     """The enclosure with outward rounding, its gap, and its status unless tight.
 
@@ -87,7 +97,7 @@ def enclosure(certificate: Certificate) -> str:
     digits = 4 if not certificate.gap > 0 else min(max(4, 2 - math.floor(math.log10(certificate.gap))), 12)
     note = "" if certificate.status == "tight" else f", {certificate.status}"
     lower, upper = rounded_down(certificate.lower, digits), rounded_up(certificate.upper, digits)
-    return f"{lower} <= sup error <= {upper}  (gap {rounded_up(100 * certificate.gap, 2)} %{note})"
+    return f"{lower} <= sup {certificate.error_name} <= {upper}  (gap {rounded_up(100 * certificate.gap, 2)} %{note})"
 
 
 def point_text(point: tuple[fmpq, ...]) -> str:

@@ -53,7 +53,12 @@ class Float64:
     def interpolate(value: Vector, left: np.ndarray, fraction: Vector) -> Vector:
         """Values at left + fraction between neighbouring nodes."""
         (v,), (f,) = value, fraction
-        return (v[..., left] + f * (v[..., left + 1] - v[..., left]),)
+        before = v.take(left, axis=-1)
+        step = v.take(left + 1, axis=-1)
+        step -= before
+        step *= f
+        step += before
+        return (step,)
 
     @staticmethod
     def root(left: Vector, right: Vector) -> Vector:

@@ -74,7 +74,7 @@ def box_cover(target: Target, tolerance: float, order: int = 7, most_cells: int 
     d = target.dimension
     indices = tuple(a for a in itertools.product(range(order + 1), repeat=d) if sum(a) <= order)
     root = tuple((to_fmpq(lo), to_fmpq(hi)) for lo, hi in zip(target.domain.lower, target.domain.upper, strict=True))
-    cells = [_cell(target, root, indices, order)]
+    cells = [taylor_cell(target, root, indices, order)]
     while len(cells) < most_cells:
         worst = max(range(len(cells)), key=lambda k: cells[k][3])
         if not cells[worst][3] > tolerance:
@@ -83,13 +83,13 @@ def box_cover(target: Target, tolerance: float, order: int = 7, most_cells: int 
         axis = max(range(d), key=lambda i: to_float(sides[i][1] - sides[i][0]))
         lo, hi = sides[axis]
         for part in ((lo, (lo + hi) / 2), ((lo + hi) / 2, hi)):
-            cells.append(_cell(target, (*sides[:axis], part, *sides[axis + 1 :]), indices, order))
+            cells.append(taylor_cell(target, (*sides[:axis], part, *sides[axis + 1 :]), indices, order))
     centres = np.array([[to_float((a + b) / 2) for a, b in c[0]] for c in cells])
     halves = np.array([_halves(c[0]) for c in cells])
     return BoxCover(indices, centres, halves, np.array([c[2] for c in cells]), np.array([c[3] for c in cells]))
 
 
-def _cell(target: Target, sides: tuple, indices: tuple[Index, ...], order: int) -> tuple:
+def taylor_cell(target: Target, sides: tuple, indices: tuple[Index, ...], order: int) -> tuple:
     """(sides, None, float64 coefficients, remainder) of one cell; the centre and half-widths used are float64 numbers."""
     with working_precision(_BITS):
         centre = [to_fmpq(to_float((a + b) / 2)) for a, b in sides]

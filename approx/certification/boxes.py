@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from flint import arb, fmpq
 
+from approx.certification.axis_kinks import axis_kinks
 from approx.certification.box_cover import BoxCover, box_cover
 from approx.certification.budget import Work
+from approx.certification.gadget_forms import Forms, forms_of
 from approx.certification.pieces import Program
 from approx.evaluation import evaluate_exact
 from approx.numbers import float_down, to_fmpq, working_precision
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from approx.targets import Target
 
 _CHUNK = 4096
+_MOST_GROUPS = 32
 _UNIT = 2.0**-53
 
 
@@ -53,6 +56,11 @@ class Boxes:
         )
 
 
+def concatenate(groups: list[Boxes]) -> Boxes:
+    """All boxes of the groups."""
+    return Boxes(*(np.concatenate([getattr(g, n) for g in groups]) for n in Boxes.__dataclass_fields__))
+
+
 def certify_boxes(
     network: Network, target: Target, rtol: float, atol: float, work: Work
 ) -> tuple[float, float, Sequence[fmpq], str]:
@@ -62,17 +70,21 @@ def certify_boxes(
     program = Program(network, hinges=False)
     guess = observed_error(network, target, 20_000)
     cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6)
-    search = _Search(program, target, cover, rtol, atol, work)
+    forms, name = forms_of(program, list(target.domain))
+    search = _Search(program, target, cover, rtol, atol, work, forms)
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
         search.run()
-    return search.lower, search.upper, search.witness, "boxes (float64 affine forms)"
+    return search.lower, search.upper, search.witness, f"boxes (float64 {name})"
 
 
 class _Search:
     """The state of one branch and bound: open boxes, the best lower bound and the largest settled bound."""
 
-    def __init__(self, program: Program, target: Target, cover: BoxCover, rtol: float, atol: float, work: Work) -> None:
-        self.program, self.target, self.cover = program, target, cover
+    def __init__(
+        self, program: Program, target: Target, cover: BoxCover, rtol: float, atol: float, work: Work, forms: Forms
+    ) -> None:
+        self.program, self.target, self.cover, self.forms = program, target, cover, forms
+        self.kinks = axis_kinks(program.network, target.domain.floats().tolist())
         self.rtol, self.atol, self.work = rtol, atol, work
         self.lower, self.settled = 0.0, 0.0
         self.witness: tuple[fmpq, ...] = tuple(target.domain.lower)
@@ -90,46 +102,61 @@ class _Search:
         return max([self.settled, self.pending, *(float(b.upper.max(initial=0.0)) for b in self.open)])
 
     def run(self) -> None:
-        """Halve the boxes with the largest bounds until the goal is met or the work is exhausted."""
+        """Cut the boxes with the largest bounds until the goal is met or the work is exhausted."""
         everything = self.bound(self.cover.centres, self.cover.halves, np.arange(len(self.cover.centres)))
         self.open, self.pending = [everything], 0.0
         self.improve(everything)
         while self.open and not self.work.exhausted:
-            boxes = self.open[-1]
+            if len(self.open) > _MOST_GROUPS:
+                self.open = [concatenate(self.open)]
+            # The group with the largest bound first, so that the enclosure shrinks from the beginning.
+            number = max(range(len(self.open)), key=lambda k: float(self.open[k].upper.max(initial=0.0)))
+            boxes = self.open[number]
             # Where the cover itself is too coarse (kinks, poles) halving boxes cannot help: such boxes are settled as is.
             stuck = ~(self.cover.remainders[boxes.cell] <= self.goal)
-            active = np.flatnonzero(~(boxes.upper <= self.goal) & ~stuck)
-            done = np.flatnonzero((boxes.upper <= self.goal) | stuck)
+            stuck |= ~(boxes.half.max(axis=1) > 2.0**-300)
+            done = (boxes.upper <= self.goal) | stuck
             self.settled = max(self.settled, float(boxes.upper[done].max(initial=0.0)))
+            active = np.flatnonzero(~done)
             if not len(active):
-                self.open.pop()
+                self.open.pop(number)
                 continue
-            boxes = boxes.take(active[np.argsort(-boxes.upper[active], kind="stable")])
-            first, rest = boxes.take(np.arange(len(active)) < _CHUNK), boxes.take(np.arange(len(active)) >= _CHUNK)
-            if not (first.half.max(axis=1) > 2.0**-300).all():
-                break
+            active = active[np.argsort(-boxes.upper[active], kind="stable")]
+            first, rest = boxes.take(active[:_CHUNK]), boxes.take(active[_CHUNK:])
             children = self.halve(first)
             # One assignment, so that an interrupt never finds the parents gone and the children missing.
-            self.open[-1:] = [rest, children]
+            self.open[number : number + 1] = [rest, children]
             self.improve(children)
 
     def halve(self, boxes: Boxes) -> Boxes:
-        """Both halves of every box along its axis. Halves are a little too wide where centres round, never too narrow."""
+        """Both parts of every box, cut across its axis: in the middle, or where units of that axis alone bend.
+
+        Parts are a little too wide where numbers round, never too narrow.
+        """
         rows = np.arange(len(boxes.axis))
-        half = boxes.half.copy()
-        half[rows, boxes.axis] *= 0.5
-        step = np.zeros_like(half)
-        step[rows, boxes.axis] = half[rows, boxes.axis]
-        lower, upper = boxes.centre - step, boxes.centre + step
-        half[rows, boxes.axis] += 2.0**-52 * np.abs(boxes.centre[rows, boxes.axis])
-        return self.bound(np.concatenate([lower, upper]), np.concatenate([half, half]), np.tile(boxes.cell, 2))
+        middle, radius = boxes.centre[rows, boxes.axis], boxes.half[rows, boxes.axis]
+        low, high = middle - radius, middle + radius
+        at = middle.copy()
+        for axis, kinks in enumerate(self.kinks):
+            here = np.flatnonzero(boxes.axis == axis)
+            if len(here) and len(kinks):
+                at[here] = _nearest_inside(kinks, low[here], high[here], middle[here])
+        centres, halves = [], []
+        for a, b in ((low, at), (at, high)):
+            centre, half = boxes.centre.copy(), boxes.half.copy()
+            centre[rows, boxes.axis] = 0.5 * (a + b)
+            reach = np.maximum(b - centre[rows, boxes.axis], centre[rows, boxes.axis] - a)
+            half[rows, boxes.axis] = reach * (1 + 2.0**-51) + 2.0**-52 * (np.abs(middle) + radius)
+            centres.append(centre)
+            halves.append(half)
+        return self.bound(np.concatenate(centres), np.concatenate(halves), np.tile(boxes.cell, 2))
 
     def bound(self, centre: np.ndarray, half: np.ndarray, cell: np.ndarray) -> Boxes:
         """The Boxes with their bounds."""
         self.work.count("boxes", len(cell))
         with np.errstate(all="ignore"):
             q, rounding = self.cover.expand(cell, centre, half)
-            p, a, e, weight = affine_forms(self.program, centre, half)
+            p, a, e, weight = self.forms(centre, half)
             return self._compare(centre, half, cell, q, rounding, p, a, e, weight)
 
     def _compare(self, centre, half, cell, q, rounding, p, a, e, weight):  # type: ignore[no-untyped-def]
@@ -177,6 +204,18 @@ class _Search:
                 self.lower, self.witness = low, x
 
 
+def _nearest_inside(kinks: np.ndarray, low: np.ndarray, high: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """The kink nearest to the middle, where one lies clearly inside (low, high); otherwise the middle."""
+    place = np.searchsorted(kinks, middle)
+    best, distance = middle.copy(), np.full(len(middle), np.inf)
+    for step in (-1, 0):
+        kink = kinks[np.clip(place + step, 0, len(kinks) - 1)]
+        margin = 2.0**-30 * (high - low) + 2.0**-45 * np.abs(middle)
+        use = (kink > low + margin) & (kink < high - margin) & (np.abs(kink - middle) < distance)
+        best, distance = np.where(use, kink, best), np.where(use, np.abs(kink - middle), distance)
+    return best
+
+
 def _quadratic(linear: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(max, argmax) of linear*u + square*u^2 on [-1, 1]."""
     end = np.abs(linear) + square
@@ -184,72 +223,3 @@ def _quadratic(linear: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.n
     inside = (square < 0) & (np.abs(linear) < -2 * square)
     value = np.where(inside, linear * vertex + square * vertex * vertex, end)
     return value, np.where(inside, vertex, np.where(linear >= 0, 1.0, -1.0))
-
-
-def affine_forms(
-    program: Program, centre: np.ndarray, half: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(p, a, e, weight) per box with net(centre + half*u) in p + a.u + [-e, e] for u in [-1, 1]^d.
-
-    weight (boxes, d): how much of e is due to each axis, a guide for splitting. Rounding is inside e: every sum of n
-    products in float64 errs by at most (n + 2) 2^-53 times the sum of absolute values, whatever the order.
-    """
-    n, d = centre.shape
-    # Coordinates: (d + 1, n) for constant and slopes of each input.
-    slopes = np.zeros((d, d, n))
-    for i in range(d):
-        slopes[i, i] = half[:, i]
-    forms = {0: (centre.T.copy(), slopes)}
-    errors = {0: np.zeros((d, n))}
-    blame = np.zeros((d, n))
-    last = len(program.activations)
-    for k in range(1, last + 1):
-        layer = program.network.layers[k - 1]
-        p = np.repeat(layer.bias.floats[:, None], n, axis=1)
-        a = np.zeros((layer.units, d, n))
-        e = np.zeros((layer.units, n))
-        size = np.abs(p)
-        length = np.full(layer.units, 4.0)
-        for source, matrix in program.matrices[k - 1]:
-            sp, sa = forms[source]
-            absolute = abs(matrix)
-            p += matrix @ sp
-            a += (matrix @ sa.reshape(len(sp), d * n)).reshape(layer.units, d, n)
-            size += absolute @ (np.abs(sp) + np.abs(sa).sum(axis=1))
-            e += absolute @ errors[source]
-            length += np.diff(matrix.indptr)
-        # The third unit per weight covers pooled weights, whose float64 is only the nearest.
-        e = e * (1 + 2.0**-30) + (1.01 * _UNIT) * (length[:, None] + 3) * size + 2.0**-1000
-        if program.activations[k - 1] != "identity":
-            p, a, e = _activate(p, a, e, program.activations[k - 1], blame)
-        forms[k], errors[k] = (p, a), e
-        for source in [s for s in forms if program.last_use[s] <= k and s != k]:
-            del forms[source], errors[source]
-    (p, a), e = forms[last], errors[last]
-    return p[0], a[0].T, e[0], blame.T
-
-
-def _activate(p, a, e, activation, blame):  # type: ignore[no-untyped-def]
-    radius = (np.abs(a).sum(axis=1) + e) * (1 + 2.0**-40)
-    lo, hi = p - radius, p + radius
-    if activation == "abs":
-        # |z| = 2 max(z, 0) - z
-        rp, ra, re = _relu(p, a, e, lo, hi, blame)
-        extra = 4 * _UNIT * (np.abs(p) + np.abs(a).sum(axis=1) + np.abs(rp) + np.abs(ra).sum(axis=1))
-        crossing = (lo < 0) & (hi > 0)
-        return 2 * rp - p, 2 * ra - a, np.where(crossing, 2 * re + e, e) + extra
-    return _relu(p, a, e, lo, hi, blame)
-
-
-def _relu(p, a, e, lo, hi, blame):  # type: ignore[no-untyped-def]
-    crossing = (lo < 0) & (hi > 0)
-    slope = np.where(crossing, hi / np.where(crossing, hi - lo, 1.0), np.where(lo >= 0, 1.0, 0.0))
-    # On [lo, hi] max(z, 0) lies between slope*z and slope*(z - lo); NaN inputs give NaN, which the caller turns to inf.
-    offset = np.where(crossing, -0.5 * slope * lo, 0.0)
-    new_p = np.where(np.isnan(p), np.nan, slope * p + offset)
-    new_a = slope[:, None, :] * a
-    rounding = np.where(crossing, 8 * _UNIT * (np.abs(p) + np.abs(lo) + np.abs(a).sum(axis=1) + e), 0.0)
-    new_e = slope * e + offset + rounding
-    share = np.abs(a) / np.where(np.abs(a).sum(axis=1) > 0, np.abs(a).sum(axis=1), 1.0)[:, None, :]
-    blame += np.einsum("un,udn->dn", np.where(np.isfinite(offset), offset, 0.0), share)
-    return new_p, new_a, new_e

@@ -24,7 +24,10 @@ STATUSES = ("tight", "budget", "conditional")
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certified enclosure lower <= sup |f - net| <= upper over a box, in exact real arithmetic.
+    """A certified enclosure lower <= sup |f - net| <= upper over a box, by default in exact real arithmetic.
+
+    norm "rel": of |f - net| / |f|. semantics "float32" or "float64": net is what the exported file returns when it is
+    executed on inputs of that type, and `slack` the proved bound of its rounding errors that upper includes.
 
     lower is attained (up to the enclosure of f) at the exact point `witness`; upper may be inf when f has a pole in
     the domain or the budget ran out before anything finite was shown. status: "tight" when upper <= (1+rtol) lower or
@@ -45,6 +48,8 @@ class Certificate:
     digest: str
     atol: float = 0.0
     semantics: str = "exact"
+    norm: str = "abs"
+    slack: float = 0.0
     assumptions: tuple[str, ...] = ()
     work: Mapping[str, Any] = field(default_factory=dict)
     network: Network | None = field(default=None, repr=False, compare=False)
@@ -73,9 +78,14 @@ class Certificate:
         """One line for people."""
         where = ", ".join(_point_text(c) for c in self.witness)
         note = "" if self.status == "tight" else f", {self.status}"
-        return (
-            f"{self.lower:.6g} <= sup error <= {self.upper:.6g} (gap {100 * self.gap:.2g} %{note}), near x = ({where})"
-        )
+        gap = f"gap {100 * self.gap:.2g} %{note}"
+        return f"{self.lower:.6g} <= sup {self.error_name} <= {self.upper:.6g} ({gap}), near x = ({where})"
+
+    @property
+    def error_name(self) -> str:
+        """What is enclosed: "error", "relative error", or that "in float32"."""
+        name = "error" if self.norm == "abs" else "relative error"
+        return name if self.semantics == "exact" else f"{name} in {self.semantics}"
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dictionary; exact points as hexadecimal fractions."""
@@ -91,6 +101,8 @@ class Certificate:
             "target": self.target_text,
             "digest": self.digest,
             "semantics": self.semantics,
+            "norm": self.norm,
+            "slack": repr(self.slack),
             "assumptions": list(self.assumptions),
             "work": dict(self.work),
         }
@@ -114,6 +126,8 @@ class Certificate:
                 target_text=str(data["target"]),
                 digest=str(data["digest"]),
                 semantics=str(data["semantics"]),
+                norm=str(data.get("norm", "abs")),
+                slack=float(data.get("slack", 0.0)),
                 assumptions=tuple(map(str, data["assumptions"])),
                 work=dict(data["work"]),
                 network=network,

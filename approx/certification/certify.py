@@ -11,18 +11,22 @@ import numpy as np
 
 from approx.certification.budget import Budget, Work
 from approx.certification.certificate import Certificate, network_digest
+from approx.certification.executed import executed
+from approx.certification.execution import FORMATS, Execution
+from approx.certification.relative import relative_certificate, relative_enclosure
 from approx.certification.steps import step_enclosure
 from approx.certification.structure import structural_enclosure
+from approx.certification.vector import certify_outputs
 from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
 from approx.targets import Target
 
-_METHODS = ("auto", "pieces", "boxes", "structure")
+_METHODS = ("auto", "pieces", "polygons", "boxes", "structure", "exact", "taylor")
 
 
 def certify(
     network: Network,
-    target: Target | str,
+    target: Target | str | Sequence[Target | str],
     domain: Any = None,
     *,
     rtol: float = 0.01,
@@ -30,6 +34,7 @@ def certify(
     budget: Budget | None = None,
     method: str = "auto",
     semantics: str = "exact",
+    norm: str = "abs",
     executor: Executor | None = None,
 ) -> Certificate:
     """A Certificate lower <= sup |target - network| <= upper over the domain (the target's own unless given).
@@ -37,13 +42,20 @@ def certify(
     Work stops when upper <= (1 + rtol) lower, or upper <= atol, or the budget is exhausted (status "budget": the
     enclosure is still valid); Ctrl-C ends the work in the same way. A pole of the target in the domain gives upper = inf.
 
-    method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "boxes" (any dimension: branch
-    and bound), "structure" (sawtooth squares of any depth against x**2, what `structure.register` added: constructions adds
-    the superexpressive networks; and step networks of floor and 2^t, cell by cell), or "auto". semantics: "exact" (the real
-    function of the exact weights). executor: any concurrent.futures.Executor; parts of the domain are certified by it
-    (one variable; results do not depend on their number).
+    method: "pieces" (one variable, piecewise linear: exact pieces and second-order bounds), "polygons" (the same in two
+    variables), "boxes" (any dimension: branch and bound), "structure" (sums of sawtooth squares of any depth, products
+    among them, against their polynomial; step networks of floor and 2^t, cell by cell; and what `structure.register` added:
+    constructions adds the superexpressive networks), "exact" (rational targets of one variable: the supremum as a rational
+    or algebraic number), "taylor" (any activation, any dimension: Taylor models), or "auto".
+    semantics: "exact" (the real function of the exact weights), "float32" or "float64": what the file of
+    `network.to_onnx(dtype=...)` returns when it is executed on inputs of that type, in any order of summation (docs:
+    certification, execution). norm: "abs", or "rel" for sup |f - net| / |f|. A network of several outputs takes a sequence
+    of targets, one per output, and the result is a VectorCertificate of the largest error. executor: any
+    concurrent.futures.Executor; parts of the domain are certified by it (one variable; results are those of the serial
+    run).
 
-    Raises InputError (shapes, rtol, unknown method), UnsupportedError (activations), DomainError.
+    Raises InputError (shapes, rtol, unknown method, semantics or norm), UnsupportedError (activations), DomainError (a zero
+    of f with norm "rel").
     Source: derived; docs/certification.md.
 
     >>> from approx import Target
@@ -54,17 +66,33 @@ def certify(
     >>> c.lower <= 0.25 <= c.upper and c.status == "tight"
     True
     """
-    target = _target(target, domain)
-    _check(network, target, rtol, atol, method, semantics)
+    if isinstance(target, list | tuple):
+        _check_network(network)
+
+        def scalar(part: Network, f: Target, enough: float, share: Budget) -> Certificate:
+            return certify(part, f, rtol=rtol, atol=enough, budget=share, method=method, semantics=semantics, norm=norm,
+                           executor=executor)  # fmt: skip
+
+        return certify_outputs(network, [_target(f, domain) for f in target], rtol, atol, budget or Budget(), scalar)
+    target = _target(target, domain)  # type: ignore[arg-type]
+    _check(network, target, rtol, atol, method, semantics, norm)
+    if semantics != "exact" or norm != "abs":
+        return _derived(network, target, rtol, atol, budget or Budget(), method, semantics, norm, executor)
     work = Work(budget or Budget())
     found: tuple[float, float, Sequence[Any], str] | None = None
     if method in ("auto", "structure"):
         found = structural_enclosure(network, target, work) or step_enclosure(network, target, rtol, atol, work)
     if found is None and method == "structure":
         raise UnsupportedError(
-            "no structural certificate applies: neither a sawtooth square with target x**2, nor a step network of floor and "
-            "2^t, nor of a kind that an imported package recognises (import constructions adds the superexpressive ones)"
+            "no structural certificate applies: the network is neither a sum of sawtooth squares (with their sum as target), "
+            "nor a step network of floor and 2^t, nor of a kind that an imported package recognises (import constructions "
+            "adds the superexpressive ones)"
         )
+    sharp = found is not None and found[1] <= max(found[0] * (1 + rtol), atol)
+    if method == "auto" and not sharp and network.tags["piecewise_linear"]:
+        found = None  # true or not known: the regions know more
+    if method == "exact":
+        found = _exact(network, target)
     if found is None:
         found = _search(network, target, rtol, atol, work, method, executor)
     lower, upper, witness, name = found
@@ -90,6 +118,18 @@ def certify(
     )
 
 
+def _exact(network: Network, target: Target) -> tuple[float, float, Sequence[Any], str]:
+    from approx.certification.exact_supremum import exact_supremum
+
+    exact = exact_supremum(network, target)
+    if exact is None:
+        raise UnsupportedError(
+            "no exact supremum: it takes a rational piecewise linear network of one variable, and a target of + - * /, "
+            "integer powers, abs, max and min without poles or irrational kinks"
+        )
+    return exact.lower, exact.upper, (exact.witness,), str(exact)
+
+
 def _target(target: Target | str, domain: Any) -> Target:
     if isinstance(target, Target):
         return target if domain is None else target.on(domain)
@@ -98,37 +138,86 @@ def _target(target: Target | str, domain: Any) -> Target:
     raise InputError("target", target, "a Target or an expression")
 
 
-def _check(network: Network, target: Target, rtol: float, atol: float, method: str, semantics: str) -> None:
+def _derived(
+    network: Network,
+    target: Target,
+    rtol: float,
+    atol: float,
+    budget: Budget,
+    method: str,
+    semantics: str,
+    norm: str,
+    executor: Executor | None,
+) -> Certificate:
+    """Certificates that follow from those of the absolute error in exact arithmetic."""
+    execution = Execution(network, semantics) if semantics != "exact" else None
+    work, smallest = Work(budget), 1.0
+    sharp = rtol if execution is None else 0.8 * rtol  # what is left is for the rounding errors
+    if norm == "abs":
+        exact = certify(network, target, rtol=sharp, atol=atol, budget=budget, method=method, executor=executor)
+    else:
+
+        def absolute(part: Target, gap: float, enough: float, share: Budget) -> Certificate:
+            return certify(network, part, rtol=gap, atol=enough, budget=share, method=method, executor=executor)
+
+        found = relative_enclosure(network, target, sharp, atol, work, absolute)
+        smallest = found.smallest
+        exact = relative_certificate(found, network, target, rtol, atol, work)
+    return exact if execution is None else executed(exact, execution, rtol, smallest)
+
+
+def _check_network(network: Network) -> None:
     if not isinstance(network, Network):
         raise InputError("network", network, "a Network (approx.from_onnx and approx.from_torch make them)")
+
+
+def _check(
+    network: Network, target: Target, rtol: float, atol: float, method: str, semantics: str, norm: str
+) -> None:
+    _check_network(network)
     if network.inputs != target.dimension:
         raise InputError(
             "network", f"{network.inputs} inputs", f"{target.dimension} inputs, the variables of {target.text}"
         )
     if network.outputs != 1:
-        raise InputError("network", f"{network.outputs} outputs", "one output")
+        raise InputError("network", f"{network.outputs} outputs", "one output, or a list of targets, one per output")
     if not 0 < rtol < math.inf:
         raise InputError("rtol", rtol, "a positive number")
     if not 0 <= atol < math.inf:
         raise InputError("atol", atol, "a non-negative number")
     if method not in _METHODS:
         raise InputError("method", method, "one of " + ", ".join(_METHODS))
-    if semantics != "exact":
-        raise InputError("semantics", semantics, "'exact' (the real function of the exact weights)")
+    if semantics not in ("exact", *FORMATS):
+        raise InputError("semantics", semantics, "'exact', 'float32' or 'float64'")
+    if norm not in ("abs", "rel"):
+        raise InputError("norm", norm, "'abs' or 'rel'")
 
 
 def _search(
     network: Network, target: Target, rtol: float, atol: float, work: Work, method: str, executor: Executor | None
 ) -> tuple[float, float, Sequence[Any], str]:
     if method == "pieces" and target.dimension > 1:
-        raise InputError("method", method, "'boxes' in two and more variables")
+        raise InputError("method", method, "'polygons' in two variables, 'boxes' in more")
+    if method == "polygons" and target.dimension != 2:
+        raise InputError("method", method, "'pieces' in one variable, 'boxes' in three and more")
     if target.dimension == 1 and method in ("auto", "pieces"):
         if network.tags["piecewise_linear"]:
             from approx.certification.ladder import certify_pieces
 
             return certify_pieces(network, target, rtol, atol, work, executor)
         if method == "pieces":
-            raise UnsupportedError("exact pieces need a piecewise linear network; use method='boxes'")
+            raise UnsupportedError("exact pieces need a piecewise linear network; use method='taylor'")
+    if method == "taylor" or (method == "auto" and not network.tags["piecewise_linear"]):
+        from approx.certification.taylor import certify_taylor
+
+        return certify_taylor(network, target, rtol, atol, work)
+    if target.dimension == 2 and method in ("auto", "polygons"):
+        if network.tags["piecewise_linear"]:
+            from approx.certification.polygons import certify_polygons
+
+            return certify_polygons(network, target, rtol, atol, work, explore=method == "auto")
+        if method == "polygons":
+            raise UnsupportedError("polygons need a piecewise linear network; use method='taylor'")
     from approx.certification.boxes import certify_boxes
 
     return certify_boxes(network, target, rtol, atol, work)

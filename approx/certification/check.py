@@ -2,10 +2,12 @@
 
 Levels (each includes the ones before):
 - "witness": the digest names this network; the witness lies in the domain; |f - net| there is at least `lower`.
-- "regions": on 64 intervals spread over the domain the bound `upper` is proved again (one variable, piecewise linear), or on
-  64 cells (step networks in any dimension, see check_steps; "full": on all cells);
-  otherwise |f - net| <= upper is tried at 256 points (24 where weights do not fit into float64): refutes, does not prove.
-- "full": `upper` is proved again on the whole domain (one variable, piecewise linear).
+- "regions": on 64 intervals or rectangles spread over the domain the bound `upper` is proved again (one and two variables,
+  piecewise linear), or on 64 cells (step networks in any dimension, see check_steps); otherwise |f - net| <= upper is
+  tried at 256 points (24 where weights do not fit into float64), which can refute but not prove.
+- "full": `upper` is proved again on the whole domain (one and two variables, piecewise linear; step networks).
+
+f, f'' and the network are evaluated by code of the checker's own (check_function.py; rationals below).
 
 Method for `upper`: the network is followed in rationals along an interval; where the input of a ReLU vanishes inside, the
 interval is cut at that exact point. On a piece net(x) = s x + c exactly, and with h = f - net, h(a), h(b) balls and f'' a
@@ -21,7 +23,9 @@ from typing import Any
 from flint import arb, fmpq
 
 from approx.certification.certificate import Certificate, network_digest
+from approx.certification.check_function import CheckFunction
 from approx.certification.check_steps import check_cells
+from approx.certification.folds import check_folds
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.evaluation.exact import RATIONAL
@@ -67,6 +71,14 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
     net, target = certificate.network, certificate.target
     if net is None or target is None:
         raise InputError("certificate", "without network", "a certificate with its network and target attached")
+    if certificate.semantics != "exact":
+        from approx.certification.executed import check_executed
+
+        return check_executed(certificate, level)
+    if certificate.norm != "abs":
+        from approx.certification.check_relative import check_relative
+
+        return check_relative(certificate, level)
     proved: list[str] = []
     observed: list[str] = []
     refuted: list[str] = []
@@ -76,10 +88,19 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
         if level != "witness" and not refuted:
             if net.inputs == 1 and net.activations <= PIECEWISE_LINEAR:
                 _check_upper(certificate, net, target, level, proved, refuted)
-            elif check_cells(certificate, net, target, level, proved, observed, refuted):
+            elif net.inputs == 2 and net.activations <= PIECEWISE_LINEAR:
+                from approx.certification.check_plane import check_plane
+
+                check_plane(certificate, net, target, level, proved, refuted)
+            elif check_cells(certificate, net, target, level, proved, observed, refuted) or check_folds(
+                certificate, net, target, level, proved
+            ):
                 pass
             elif level == "full":
-                raise UnsupportedError("level 'full' needs a piecewise linear network of one variable, or a step network")
+                raise UnsupportedError(
+                    "level 'full' needs a piecewise linear network of one or two variables, a step network, or one of sines "
+                    "and arcsines of one variable that fold and look up"
+                )
             else:
                 _try_points(certificate, net, target, observed, refuted)
     return CheckReport(not refuted, level, tuple(proved), tuple(observed), tuple(refuted))
@@ -105,14 +126,14 @@ def _check_witness(c: Certificate, net: Network, target: Target, proved: list[st
     if len(c.witness) != net.inputs or not all(a <= x <= b for x, (a, b) in zip(c.witness, c.domain, strict=True)):
         refuted.append("the witness lies outside the domain")
         return
-    gap = _gap_at(net, target, list(c.witness))
+    gap = _gap_at(net, CheckFunction(target), list(c.witness))
     if gap >= _exact(c.lower):
         proved.append(f"|f - net| >= {c.lower:.6g} at the witness")
     elif c.lower > 0:
         refuted.append(f"|f - net| at the witness is {gap.str(8)}, not shown to reach {c.lower:.17g}")
 
 
-def _gap_at(net: Network, target: Target, point: list[fmpq]) -> arb:
+def _gap_at(net: Network, f: CheckFunction, point: list[fmpq]) -> arb:
     values: list[Any] = list(point)
     if net.activations <= PIECEWISE_LINEAR:
         for activation, bias, terms in net.exact_rows():
@@ -126,7 +147,7 @@ def _gap_at(net: Network, target: Target, point: list[fmpq]) -> arb:
         from approx.evaluation import evaluate_precisely
 
         values += evaluate_precisely(net, [point], bits=_BITS)
-    return abs(target.ball([arb(x) for x in point]) - arb(values[-1]))
+    return abs(f.value([arb(x) for x in point]) - arb(values[-1]))
 
 
 def _exact(value: float) -> arb:
@@ -151,13 +172,13 @@ def _check_upper(
         starts = [a + (b - a) * fmpq((618033 * k) % 1_000_000, 1_000_001) for k in range(_SAMPLE - 1)]
         starts.append(max(a, min(c.witness[0] - step / 2, b - step)))
         intervals = [(s, min(s + step, b)) for s in starts if s < b] or [(a, b)]
-    rows = net.exact_rows()
+    rows, f = net.exact_rows(), CheckFunction(target)
     upper = _exact(c.upper)
     pieces = 0
     for lo, hi in intervals:
         for left, right, slope, constant in affine_pieces(rows, lo, hi):
             pieces += 1
-            if not _below(target, left, right, slope, constant, upper):
+            if not _below(f, left, right, slope, constant, upper):
                 refuted.append(
                     f"|f - net| <= {c.upper:.17g} could not be proved on [{float(left.p) / float(left.q):.9g}, "
                     f"{float(right.p) / float(right.q):.9g}]"
@@ -191,33 +212,32 @@ def affine_pieces(rows: list[Any], lower: fmpq, upper: fmpq) -> Iterator[tuple[f
         yield (a, b, *forms[-1])
 
 
-def _below(target: Target, a: fmpq, b: fmpq, slope: fmpq, constant: fmpq, upper: arb) -> bool:
+def _below(f: CheckFunction, a: fmpq, b: fmpq, slope: fmpq, constant: fmpq, upper: arb) -> bool:
     """Whether |f(x) - slope x - constant| <= upper is proved on [a, b], bisecting at most _DEPTH times."""
     stack = [(a, b, 0)]
     while stack:
         lo, hi, depth = stack.pop()
-        if _bound(target, lo, hi, slope, constant) <= upper:
+        if _bound(f, lo, hi, slope, constant) <= upper:
             continue
         if depth >= _DEPTH or lo == hi:
             return False
         middle = (lo + hi) / 2
-        if abs(target.ball([arb(middle)]) - arb(slope * middle + constant)) > upper:
+        if abs(f.value([arb(middle)]) - arb(slope * middle + constant)) > upper:
             return False
         stack += [(middle, hi, depth + 1), (lo, middle, depth + 1)]
     return True
 
 
-def _bound(target: Target, lo: fmpq, hi: fmpq, slope: fmpq, constant: fmpq) -> arb:
+def _bound(f: CheckFunction, lo: fmpq, hi: fmpq, slope: fmpq, constant: fmpq) -> arb:
     """A ball whose points are upper bounds of |h| on [lo, hi], h = f - slope x - constant; NaN where nothing is known."""
     width = hi - lo
     centre = (lo + hi) / 2
     ball = arb(centre) + arb(0, 1) * arb(width / 2)
-    coefficients = target.series(ball, 2)
-    left = target.ball([arb(lo)]) - arb(slope * lo + constant)
-    right = target.ball([arb(hi)]) - arb(slope * hi + constant)
-    curve = coefficients[2] * arb(width) * arb(width)
+    curve = f.second(ball) * arb(width) * arb(width) / 2
     if not curve.is_finite():
-        return abs(coefficients[0] - (arb(slope) * ball + arb(constant))).upper()
+        return abs(f.value([ball]) - (arb(slope) * ball + arb(constant))).upper()
+    left = f.value([arb(lo)]) - arb(slope * lo + constant)
+    right = f.value([arb(hi)]) - arb(slope * hi + constant)
     up = _parabola(left, right, curve.lower())
     down = _parabola(-left, -right, (-curve).lower())
     return up.max(down).upper()
@@ -241,6 +261,7 @@ def _parabola(left: arb, right: arb, c: arb) -> arb:
 
 
 def _try_points(c: Certificate, net: Network, target: Target, observed: list[str], refuted: list[str]) -> None:
+    f = CheckFunction(target)
     multipliers = (618033, 754877, 569840, 819172, 856674)
     # Literal evaluation with weights that do not fit into float64 may take a second per point.
     count = 256 if unfit_reason(net) is None else 24
@@ -248,7 +269,7 @@ def _try_points(c: Certificate, net: Network, target: Target, observed: list[str
         point = [
             a + (b - a) * fmpq((multipliers[i % 5] * k) % 1_000_003, 1_000_003) for i, (a, b) in enumerate(c.domain)
         ]
-        if _gap_at(net, target, point) > _exact(c.upper):
+        if _gap_at(net, f, point) > _exact(c.upper):
             refuted.append(f"|f - net| exceeds {c.upper:.17g} at {[str(x) for x in point]}")
             return
     observed.append(f"|f - net| <= {c.upper:.6g} at {count} points")

@@ -15,6 +15,8 @@ for fewer than 2^30 operations per unit. NaN or overflow end as E = inf.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from approx.certification.arithmetic import DD_UNIT, TINY, UNIT, Arithmetic, Float64, Vector
@@ -22,17 +24,35 @@ from approx.certification.pieces import Program
 from approx.numbers.doubledouble import dd_add, two_sum
 
 
-def forward(program: Program, points: Vector, shared: bool, arithmetic: Arithmetic) -> tuple[Vector, np.ndarray]:
+@dataclass(frozen=True)
+class LayerTrace:
+    """What the adjoint pass (adjoint.py) needs of one layer; arrays (units, intervals).
+
+    local: the part of E of the unit's input that arose in this layer; gap: what its ReLU's chord adds;
+    low, high: between which slopes of the activation its argument lies on the interval, true and computed alike.
+    """
+
+    local: np.ndarray
+    gap: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def forward(
+    program: Program, points: Vector, shared: bool, arithmetic: Arithmetic, trace: list[LayerTrace] | None = None
+) -> tuple[Vector, np.ndarray]:
     """(values of output 0 at the points, E per interval).
 
     shared: the intervals are those between neighbouring points; otherwise the first half of the points are left ends and
-    the second half the right ends. Cost O(weights * points).
+    the second half the right ends. A `trace` is filled with what every layer did. Cost O(weights * points).
     """
     with np.errstate(all="ignore"):
-        return _forward(program, points, shared, arithmetic)
+        return _forward(program, points, shared, arithmetic, trace)
 
 
-def _forward(program: Program, points: Vector, shared: bool, arithmetic: Arithmetic) -> tuple[Vector, np.ndarray]:
+def _forward(
+    program: Program, points: Vector, shared: bool, arithmetic: Arithmetic, trace: list[LayerTrace] | None
+) -> tuple[Vector, np.ndarray]:
     count = len(points[0])
     ends = (slice(None, -1), slice(1, None)) if shared else (slice(None, count // 2), slice(count // 2, None))
     intervals = count - 1 if shared else count // 2
@@ -40,12 +60,15 @@ def _forward(program: Program, points: Vector, shared: bool, arithmetic: Arithme
     errors: dict[int, list[np.ndarray | float]] = {0: [0.0]}
     last = len(program.activations)
     for k in range(2 if program.wide_first else 1, last + 1):
-        if arithmetic is Float64 and program.dense[k - 1]:
-            zs, es = _dense(program, k, values, errors, ends, intervals)
-            zs, es = _with_hinges(program, k, zs, es, points, ends)
+        if program.dense[k - 1]:
+            zs, spread, local = _dense(program, k, values, errors, ends, intervals, arithmetic)
         else:
-            zs, es = _sparse(program, k, values, errors, ends, count, arithmetic)
+            zs, spread, local = _sparse(program, k, values, errors, ends, count, arithmetic)
+        zs, local = _with_hinges(program, k, zs, local, points, ends)
+        es = [s + l for s, l in zip(spread, local, strict=True)]
         activation = program.activations[k - 1]
+        if trace is not None:
+            trace.append(_traced(zs, es, local, ends, intervals, activation))
         if activation != "identity":
             pairs = [_activate(z, e, ends, activation) for z, e in zip(zs, es, strict=True)]
             zs, es = [p[0] for p in pairs], [p[1] for p in pairs]
@@ -59,8 +82,8 @@ def _forward(program: Program, points: Vector, shared: bool, arithmetic: Arithme
 
 
 def _sparse(program, k, values, errors, ends, count, arithmetic):  # type: ignore[no-untyped-def]
-    """One layer, unit by unit, with error-free residues (float64) or double-double."""
-    zs, es = [], []
+    """(values, inherited E, E of this layer) unit by unit, with error-free residues (float64) or double-double."""
+    zs, spreads, local = [], [], []
     for row in program.rows[k - 1]:
         total = arithmetic.constant(*row.bias, count)
         rounding = np.full(count, arithmetic.weight_error(row.bias[1]))
@@ -73,11 +96,12 @@ def _sparse(program, k, values, errors, ends, count, arithmetic):  # type: ignor
                 rounding += missing * np.abs(value[0]) * (1 + 2 * UNIT)
             spread = spread + (abs(hi) * (1 + 2 * UNIT)) * errors[source][column]
         zs.append(total)
-        es.append(spread + np.maximum(rounding[ends[0]], rounding[ends[1]]))
-    return _with_hinges(program, k, zs, es, values[0][0], ends)
+        spreads.append(spread)
+        local.append(np.maximum(rounding[ends[0]], rounding[ends[1]]))
+    return zs, spreads, local
 
 
-def _with_hinges(program, k, zs, es, points, ends):  # type: ignore[no-untyped-def]
+def _with_hinges(program, k, zs, local, points, ends):  # type: ignore[no-untyped-def]
     """The same layer with what its units read of a wide first layer."""
     for i, hinges in program.hinge_sums[k - 1].items():
         part, error = hinges.values(points)
@@ -88,30 +112,59 @@ def _with_hinges(program, k, zs, es, points, ends):  # type: ignore[no-untyped-d
             zs[i] = dd_add(*zs[i], *part)
             error = error + DD_UNIT * np.abs(zs[i][0])
         gap = hinges.gaps(points[0][ends[0]], points[0][ends[1]])
-        es[i] = es[i] + np.maximum(error[ends[0]], error[ends[1]]) + gap
-    return zs, es
+        local[i] = local[i] + np.maximum(error[ends[0]], error[ends[1]]) + gap
+    return zs, local
 
 
-def _dense(program, k, values, errors, ends, intervals):  # type: ignore[no-untyped-def]
-    """One layer by matrix products; |rounding| <= gamma_n (|bias| + |W||v|), n terms plus two, in any summation order."""
+def _dense(program, k, values, errors, ends, intervals, arithmetic):  # type: ignore[no-untyped-def]
+    """(values, inherited E, E of this layer) by matrix products (products.py).
+
+    In float64 |rounding| <= gamma_n (|bias| + |W||v|), n terms plus two, in any summation order.
+    """
     layer = program.network.layers[k - 1]
     size = len(values[0][0][0])
-    z = np.repeat(layer.bias.floats[:, np.newaxis], size, axis=1)
-    magnitude = np.abs(z)
+    total = tuple(np.repeat(c[:, np.newaxis], size, axis=1) for c in program.bias(k - 1, len(values[0][0])))
+    magnitude = np.abs(total[0])
+    rounding = (2.0**-100 if arithmetic is not Float64 else 0.0) * magnitude
     spread = np.zeros((layer.units, intervals))
     length = np.full(layer.units, 4.0)
-    for source, matrix in program.matrices[k - 1]:
-        v = np.stack([c[0] for c in values[source]])
-        e = np.stack([np.broadcast_to(e, (intervals,)) for e in errors[source]])
-        absolute = abs(matrix)
-        z += matrix @ v
-        magnitude += absolute @ np.abs(v)
-        spread += absolute @ e
-        length += np.diff(matrix.indptr)
-    # One more unit of rounding per weight covers pooled weights, whose float64 is only the nearest.
-    rounding = (1.01 * UNIT) * (length[:, np.newaxis] + 2) * magnitude
-    es = spread * (1 + 2.0**-30) + np.maximum(rounding[:, ends[0]], rounding[:, ends[1]])
-    return [(row,) for row in z], list(es)
+    for product in program.products[k - 1]:
+        unit_values = values[product.source]
+        v = tuple(np.stack([c[i] for c in unit_values]) for i in range(len(total)))
+        total, error = product.add_to(total, v)
+        rounding = rounding + error
+        if arithmetic is Float64:
+            magnitude += product.magnitude @ np.abs(v[0])
+        if any(np.any(e) for e in errors[product.source]):
+            e = np.stack([np.broadcast_to(e, (intervals,)) for e in errors[product.source]])
+            spread += product.magnitude @ e
+        length += product.longest
+    if arithmetic is Float64:
+        # One more unit of rounding per weight covers pooled weights, whose float64 is only the nearest.
+        rounding = (1.01 * UNIT) * (length[:, np.newaxis] + 2) * magnitude
+    local = np.maximum(rounding[:, ends[0]], rounding[:, ends[1]])
+    rows = [tuple(c[i] for c in total) for i in range(layer.units)]
+    return rows, list(spread * (1 + 2.0**-30)), list(local)
+
+
+def _traced(zs, es, local, ends, intervals, activation):  # type: ignore[no-untyped-def]
+    """The LayerTrace; comparisons with NaN are false, which leaves the widest slopes."""
+    shape = (len(zs), intervals)
+    result = LayerTrace(np.empty(shape), np.zeros(shape), np.ones(shape), np.ones(shape))
+    for i, (z, e, l) in enumerate(zip(zs, es, local, strict=True)):
+        result.local[i] = l
+        if activation == "identity":
+            continue
+        left, right = z[0][ends[0]], z[0][ends[1]]
+        # The share 2^-20 covers what the additions that made `e` may have lost on the way here.
+        margin = e * (1 + 2.0**-20)
+        on = np.minimum(left, right) * (1 - 2.0**-20) >= margin
+        off = np.maximum(left, right) * (1 - 2.0**-20) <= -margin
+        least = -1.0 if activation == "abs" else 0.0
+        result.low[i] = np.where(on, 1.0, least)
+        result.high[i] = np.where(off, least, 1.0)
+        result.gap[i] = _activate(z, np.zeros(intervals), ends, activation)[1]
+    return result
 
 
 def _activate(z: Vector, error: np.ndarray, ends: tuple[slice, slice], activation: str) -> tuple[Vector, np.ndarray]:

@@ -10,7 +10,7 @@ cut in two, and the halves go on from the same state, so memory stays small for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,9 +19,10 @@ import scipy.sparse
 
 from approx.certification.arithmetic import Arithmetic, Float64, Vector, join, take
 from approx.certification.hinges import HingeSum, Line
+from approx.certification.products import Product
 from approx.errors import UnsupportedError
 from approx.evaluation.fitness import unfit_reason
-from approx.networks import PIECEWISE_LINEAR, Layer, Network, Values
+from approx.networks import PIECEWISE_LINEAR, Block, Layer, Network, Values
 from approx.numbers import to_float, to_fmpq
 from approx.numbers.doubledouble import dd_add
 
@@ -37,6 +38,22 @@ class Row:
 
     bias: tuple[float, float]
     terms: tuple[tuple[int, int, float, float], ...]
+
+
+class Rows:
+    """The rows of a program's layers, made when they are asked for: layers that go by products never need theirs."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.made: dict[int, list[Row]] = {}
+
+    def __getitem__(self, layer: int) -> list[Row]:
+        if layer not in self.made:
+            program = self.program
+            hidden = program.wide_first and layer == 0
+            skip = 1 if program.wide_first else -1
+            self.made[layer] = [] if hidden else program._pair_rows(program.network.layers[layer], skip)
+        return self.made[layer]
 
 
 class Program:
@@ -58,11 +75,17 @@ class Program:
         self.network = network
         self.inputs = network.inputs
         self.activations = [l.activation for l in network.layers]
-        self.last_use = [0] * (len(network.layers) + 1)
-        for k, l in enumerate(network.layers, 1):
-            for b in l.blocks:
-                self.last_use[b.source] = max(self.last_use[b.source], k)
+        self.last_use = self._last_uses(network.layers)
+        #: The same without the last layer, which bends nowhere: what the search for nodes must keep.
+        self.last_bend = self._last_uses(network.layers[:-1])
         self.wide_first = hinges and self._wide_first()
+
+    def _last_uses(self, layers: Sequence[Layer]) -> list[int]:
+        last = [0] * (len(self.network.layers) + 1)
+        for k, l in enumerate(layers, 1):
+            for b in l.blocks:
+                last[b.source] = max(last[b.source], k)
+        return last
 
     def _wide_first(self) -> bool:
         first, later = self.network.layers[0], self.network.layers[1:]
@@ -123,12 +146,28 @@ class Program:
         ]
 
     @cached_property
-    def rows(self) -> list[list[Row]]:
-        """Per layer the units with double-double weights; what they read of a wide first layer is in hinge_sums."""
-        skip = 1 if self.wide_first else -1
+    def products(self) -> list[list[Product]]:
+        """Per layer what multiplies a matrix of values in float64 and in double-double; dense where that is faster."""
         return [
-            [] if self.wide_first and k == 0 else self._pair_rows(l, skip) for k, l in enumerate(self.network.layers)
+            [self._product(l, b) for b in l.blocks if not (self.wide_first and b.source == 1)]
+            for l in self.network.layers
         ]
+
+    def _product(self, l: Layer, b: Block) -> Product:
+        shape = (l.units, self.network.layers[b.source - 1].units if b.source else self.inputs)
+        parts = [scipy.sparse.csr_array((v, b.indices, b.indptr), shape=shape) for v in self._parts(b.values)]
+        if 8 * b.count >= shape[0] * shape[1]:
+            return Product(b.source, *(p.toarray() for p in parts))
+        return Product(b.source, *parts)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Per layer the units with double-double weights; what they read of a wide first layer is in hinge_sums."""
+        return Rows(self)
+
+    def bias(self, layer: int, parts: int) -> Vector:
+        """The bias of a layer as float64 (one part) or double-double (two)."""
+        return self._parts(self.network.layers[layer].bias)[:parts]
 
     def _pair_rows(self, l: Layer, skip: int = -1) -> list[Row]:
         terms: list[list[tuple[int, int, float, float]]] = [[] for _ in range(l.units)]
@@ -182,25 +221,33 @@ def node_blocks(program: Program, nodes: Vector, arithmetic: Arithmetic, block: 
                 middle = count // 2
                 stack.append((layer, {k: take(v, slice(middle, None)) for k, v in live.items()}))
                 live = {k: take(v, slice(None, middle + 1)) for k, v in live.items()}
-        yield tuple(n[0] for n in live[0])
+        count = live[0][0].shape[-1]
+        for begin in range(0, max(count - 1, 1), block):
+            yield tuple(n[0, begin : begin + block + 1] for n in live[0])
 
 
 def _advance(program: Program, layer: int, live: dict[int, Vector], arithmetic: Arithmetic) -> dict[int, Vector]:
     """The live values after one hidden layer, with the nodes that its ReLUs add."""
     z = _affine(program, layer, live, arithmetic)
-    activation = program.activations[layer - 1]
-    if activation != "identity":
-        unit, left = np.nonzero(_sign_changes(z[0]))
-        if len(left):
-            at = (z[0][unit, left], z[0][unit, left + 1]), (z[-1][unit, left], z[-1][unit, left + 1])
-            components = slice(0, len(z))
-            fraction = arithmetic.root(tuple(c[0] for c in at[components]), tuple(c[1] for c in at[components]))
-            live, z = _insert(live, z, unit, left, fraction, arithmetic)
-        positive = z[0] > 0
-        z = tuple(np.where(positive, c, -c if activation == "abs" else 0.0) for c in z)
-    live = {k: v for k, v in live.items() if program.last_use[k] > layer or k == 0}
-    if program.last_use[layer] > layer:
+    live = {k: v for k, v in live.items() if program.last_bend[k] > layer or k == 0}
+    if program.last_bend[layer] > layer:
         live[layer] = z
+    activation = program.activations[layer - 1]
+    if activation == "identity":
+        return live
+    unit, left = np.nonzero(_sign_changes(z[0]))
+    if len(left):
+        at = (z[0][unit, left], z[0][unit, left + 1]), (z[-1][unit, left], z[-1][unit, left + 1])
+        components = slice(0, len(z))
+        fraction = arithmetic.root(tuple(c[0] for c in at[components]), tuple(c[1] for c in at[components]))
+        live, unit, place = _insert(live, unit, left, fraction, arithmetic)
+        if layer in live:
+            for c in live[layer]:
+                c[unit, place] = 0.0
+    if layer in live:
+        z = live[layer]
+        positive = z[0] > 0
+        live[layer] = tuple(np.where(positive, c, -c if activation == "abs" else 0.0) for c in z)
     return live
 
 
@@ -210,8 +257,9 @@ def _sign_changes(z: np.ndarray) -> np.ndarray:
 
 
 def _insert(
-    live: dict[int, Vector], z: Vector, unit: np.ndarray, left: np.ndarray, fraction: Vector, arithmetic: Arithmetic
-) -> tuple[dict[int, Vector], Vector]:
+    live: dict[int, Vector], unit: np.ndarray, left: np.ndarray, fraction: Vector, arithmetic: Arithmetic
+) -> tuple[dict[int, Vector], np.ndarray, np.ndarray]:
+    """(the live values with the new nodes, and of every new node its unit and its place)."""
     x = tuple(c[0] for c in live[0])
     width = x[0][left + 1] - x[0][left]
     # A root within rounding of an existing node adds nothing that the nodes can resolve.
@@ -225,34 +273,24 @@ def _insert(
         np.diff(fraction[0]) * (x[0][left + 1] - x[0][left])[1:] > smallest.max(initial=0)
     )
     unit, left, fraction = unit[distinct], left[distinct], take(fraction, distinct)
-    count = len(x[0])
     place = np.arange(len(left)) + left + 1
-    old = np.ones(count + len(left), dtype=bool)
-    old[place] = False
+    old = np.ones(len(x[0]) + len(left), dtype=np.intp)
+    old[place] = 0
+    source = np.cumsum(old) - 1
 
     def grow(value: Vector) -> Vector:
         new = arithmetic.interpolate(value, left, fraction)
-        result = []
-        for c, n in zip(value, new, strict=True):
-            out = np.empty((*c.shape[:-1], len(old)))
-            out[..., old], out[..., place] = c, n
-            result.append(out)
-        return tuple(result)
+        result = tuple(c.take(source, axis=-1) for c in value)
+        for c, n in zip(result, new, strict=True):
+            c[..., place] = n
+        return result
 
-    grown = grow(z)
-    for c in grown:
-        c[unit, place] = 0.0
-    return {k: grow(v) for k, v in live.items()}, grown
+    return {k: grow(v) for k, v in live.items()}, unit, place
 
 
 def _affine(program: Program, layer: int, live: dict[int, Vector], arithmetic: Arithmetic) -> Vector:
-    if arithmetic is Float64:
-        total = np.repeat(program.network.layers[layer - 1].bias.floats[:, np.newaxis], live[0][0].shape[-1], axis=1)
-        for source, matrix in program.matrices[layer - 1]:
-            total += matrix @ live[source][0]
-        for i, hinges in program.hinge_sums[layer - 1].items():
-            total[i] += hinges.values((live[0][0][0],))[0][0]
-        return (total,)
+    if arithmetic is Float64 or program.dense[layer - 1]:
+        return _affine_by_products(program, layer, live)
     count = live[0][0].shape[-1]
     ignored = np.zeros(count)
     units = []
@@ -265,6 +303,20 @@ def _affine(program: Program, layer: int, live: dict[int, Vector], arithmetic: A
             value = arithmetic.add_product(value, hi, lo, tuple(c[column] for c in live[source]), ignored)
         units.append(tuple(c[np.newaxis] for c in value))
     return tuple(np.concatenate([u[i] for u in units]) for i in range(len(units[0])))
+
+
+def _affine_by_products(program: Program, layer: int, live: dict[int, Vector]) -> Vector:
+    count = live[0][0].shape[-1]
+    parts = len(live[0])
+    total = tuple(np.repeat(c[:, np.newaxis], count, axis=1) for c in program.bias(layer - 1, parts))
+    for product in program.products[layer - 1]:
+        total = product.add_to(total, live[product.source])[0]
+    for i, hinges in program.hinge_sums[layer - 1].items():
+        part, _ = hinges.values(tuple(c[0] for c in live[0]))
+        row = tuple(c[i] for c in total)
+        for c, n in zip(total, dd_add(*row, *part) if parts == 2 else (row[0] + part[0],), strict=True):
+            c[i] = n
+    return total
 
 
 def decompose(network: Network, lower: float, upper: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Which networks are recognised by their structure, so that their error is known without following them?
 
-Packages that build networks of their own kind add recognisers by `register`; known here are sawtooth squares, at any depth.
+Sawtooth squares, at any depth; sums of them, products above all, by square_sums; packages that build networks of their own
+kind add recognisers by `register`.
 
 Statement. On [0, 1] let G_0 = x, B_s = max(G_s - 1/2, 0), G_{s+1} = 2 G_s - 4 B_s (the tooth), f_m = x - sum_{s<=m} 4^-s G_s.
 Then e_m = f_m - x^2 satisfies e_0 = x - x^2 and e_m(x) = e_{m-1}(G_1(x))/4, because x - x^2 - G_1/4 = e_0(G_1)/4 on both
@@ -21,6 +22,8 @@ import numpy as np
 from flint import arb, fmpq
 
 from approx.certification.budget import Work
+from approx.certification.square_sums import square_sum_bound
+from approx.evaluation import evaluate_exact
 from approx.numbers import float_down, float_up
 
 if TYPE_CHECKING:
@@ -57,11 +60,27 @@ def structural_values(network: Network, target: Target, points: np.ndarray) -> n
 
 def structural_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
     """(lower, upper, witness, method) of the first recogniser that knows this pair, otherwise None."""
-    for recogniser in (square_enclosure, *_RECOGNISERS):
+    for recogniser in (square_enclosure, sum_enclosure, *_RECOGNISERS):
         found = recogniser(network, target, work)
         if found is not None:
             return found
     return None
+
+
+def sum_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
+    """A sum of squares against a polynomial of degree two; lower is the exact error at the best point of the search."""
+    found = square_sum_bound(network, target)
+    if found is None:
+        return None
+    upper, points, levels = found
+    work.count("structural", 1)
+    lower, witness = fmpq(0), tuple(fmpq(a) for a in target.domain.lower)
+    for point in points:
+        value = target.exact(point)
+        error = abs(value - evaluate_exact(network, [point])[0]) if value is not None else lower
+        if error > lower:
+            lower, witness = error, point
+    return float_down(arb(lower)), upper, witness, f"structure (sum of sawtooth squares, m = {levels})"
 
 
 #: A form in the basis: key -1 is the constant, 0 is G_0 = x, s + 1 is B_s.

@@ -89,6 +89,21 @@ def _sigmoid(t: arb) -> arb:
     return 1 / (1 + (-t).exp())
 
 
+def _softplus(t: arb) -> arb:
+    """log(1 + e^t), rising: the hull of the values at both ends."""
+    return _softplus_at(t.lower()).union(_softplus_at(t.upper())) if t.is_finite() else arb("nan")
+
+
+def _softplus_at(t: arb) -> arb:
+    # e^t would overflow the precision, though not the range, for large t.
+    return t + (-t).exp().log1p() if t > 0 else t.exp().log1p()
+
+
+def _gelu(t: arb) -> arb:
+    """t Phi(t); Phi by erfc, which stays relatively exact for large negative t."""
+    return t * (-t / arb(2).sqrt()).erfc() / 2
+
+
 #: Activation name -> sound ball version.
 BALLS: dict[str, Callable[[arb], arb]] = {
     "identity": _identity,
@@ -98,12 +113,12 @@ BALLS: dict[str, Callable[[arb], arb]] = {
     "arcsin": numbers.asin,
     "floor": _floor,
     "exp2": _exp2,
+    "exp": arb.exp,
     "tanh": _tanh,
     "sigmoid": _sigmoid,
-    "exp": smooth.exp_ball,
+    "softplus": _softplus,
+    "gelu": _gelu,
+    "arctan": arb.atan,
     "sqrt": smooth.sqrt_ball,
-    "arctan": smooth.arctan_ball,
-    "softplus": smooth.softplus_ball,
-    "gelu": smooth.gelu_ball,
     "sigma3": smooth.sigma3_ball,
 }

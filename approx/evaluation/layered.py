@@ -189,6 +189,16 @@ def _sigmoid(t: np.ndarray) -> None:
     np.divide(1.0, 1.0 + np.exp(-t), out=t)
 
 
+def _softplus(t: np.ndarray) -> None:
+    np.logaddexp(0.0, t, out=t)
+
+
+def _gelu(t: np.ndarray) -> None:
+    from scipy.special import erfc
+
+    t *= 0.5 * erfc(t * -(0.5**0.5))
+
+
 def _identity(t: np.ndarray) -> None:
     pass
 
@@ -220,12 +230,12 @@ ACTIVATE: dict[str, Callable[[np.ndarray], None]] = {
     "arcsin": _in_place(np.arcsin),
     "floor": _in_place(np.floor),
     "exp2": _in_place(np.exp2),
+    "exp": _in_place(np.exp),
     "tanh": _in_place(np.tanh),
     "sigmoid": _sigmoid,
-    "exp": _in_place(np.exp),
-    "sqrt": _in_place(np.sqrt),
+    "softplus": _softplus,
+    "gelu": _gelu,
     "arctan": _in_place(np.arctan),
-    "softplus": _copied(smooth.softplus),
-    "gelu": _copied(smooth.gelu),
+    "sqrt": _in_place(np.sqrt),
     "sigma3": _copied(smooth.sigma3),
 }

@@ -1,8 +1,7 @@
-"""Which balls and float64 arrays hold the smooth activations beyond sin, tanh and the sigmoid? sigma_3 among them."""
+"""Which balls and float64 arrays hold the square root and sigma_3, the sigmoidal activation of the 2021 paper?"""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,29 +10,9 @@ from flint import arb
 from approx.numbers import asin
 
 
-def exp_ball(t: arb) -> arb:
-    """exp(t)."""
-    return t.exp()
-
-
 def sqrt_ball(t: arb) -> arb:
     """sqrt(t); NaN unless t >= 0 is certain."""
     return t.sqrt() if t >= 0 else arb("nan")
-
-
-def arctan_ball(t: arb) -> arb:
-    """arctan(t)."""
-    return t.atan()
-
-
-def softplus_ball(t: arb) -> arb:
-    """log(1 + exp(t)) = t + log(1 + exp(-t)), monotone."""
-    return t + (-t).exp().log1p() if t > 0 else t.exp().log1p()
-
-
-def gelu_ball(t: arb) -> arb:
-    """t (1 + erf(t/sqrt(2)))/2."""
-    return t / 2 * (1 + (t / arb(2).sqrt()).erf())
 
 
 def sigma3_ball(t: arb) -> arb:
@@ -55,19 +34,6 @@ def _sigma3_piece(t: arb) -> arb:
     square = 1 - t * t
     root = square.sqrt() if square >= 0 else arb(0).union(square.upper().sqrt())
     return (t * asin(t, assume_in_range=True) + root) / arb.pi() + 3 * t / 2 + 2
-
-
-def softplus(t: np.ndarray) -> np.ndarray:
-    """log(1 + exp(t)) without overflow."""
-    return np.logaddexp(0.0, t)
-
-
-_ERF = np.frompyfunc(math.erf, 1, 1)
-
-
-def gelu(t: np.ndarray) -> np.ndarray:
-    """t (1 + erf(t/sqrt(2)))/2."""
-    return t / 2 * (1 + np.asarray(_ERF(t / math.sqrt(2.0)), dtype=np.float64))
 
 
 def sigma3(t: Any) -> Any:

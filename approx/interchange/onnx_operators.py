@@ -122,8 +122,18 @@ for _title, _name in {
     "Floor": "floor",
     "Tanh": "tanh",
     "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+    "Exp": "exp",
+    "Atan": "arctan",
 }.items():
     _operator(_title)(_activation(_name))
+
+
+@_operator("Gelu")
+def _gelu(tracer: Tracer, inputs: Inputs, attributes: dict[str, Any], opset: int) -> np.ndarray:
+    if attributes.get("approximate", "none") not in ("none", b"none"):
+        raise UnsupportedError("a GELU that is approximated by tanh")
+    return tracer.activate("gelu", exact_array(inputs[0]))
 
 
 @_operator("LeakyRelu")

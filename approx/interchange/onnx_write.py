@@ -19,7 +19,8 @@ OPSET, IR_VERSION = 17, 8
 #: ONNX stores matrices densely; refuse exports beyond what the format can hold in one file.
 MAX_BYTES = 1_900_000_000
 _ACTIVATIONS = {"relu": "Relu", "abs": "Abs", "sin": "Sin", "arcsin": "Asin", "floor": "Floor", "tanh": "Tanh",
-                "sigmoid": "Sigmoid", "exp": "Exp", "sqrt": "Sqrt", "arctan": "Atan", "softplus": "Softplus"}  # fmt: skip
+                "sigmoid": "Sigmoid", "softplus": "Softplus", "exp": "Exp", "arctan": "Atan", "gelu": "Gelu",
+                "sqrt": "Sqrt"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,10 @@ def _model(onnx: Any, network: Network, kind: np.dtype[Any]) -> Any:
         [onnx.helper.make_tensor_value_info("y", element, ["N", network.outputs])],
         weights,
     )
-    opset = [onnx.helper.make_opsetid("", OPSET)]
-    return onnx.helper.make_model(graph, producer_name="approx", opset_imports=opset, ir_version=IR_VERSION)
+    # Gelu is an operator since opset 20.
+    opset, version = (20, 9) if "gelu" in network.activations else (OPSET, IR_VERSION)
+    imports = [onnx.helper.make_opsetid("", opset)]
+    return onnx.helper.make_model(graph, producer_name="approx", opset_imports=imports, ir_version=version)
 
 
 def _add_layer(

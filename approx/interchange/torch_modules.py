@@ -73,11 +73,11 @@ def _module_class() -> Any:
         "exp2": torch.exp2,
         "tanh": torch.tanh,
         "sigmoid": torch.sigmoid,
-        "exp": torch.exp,
-        "sqrt": torch.sqrt,
-        "arctan": torch.atan,
-        "softplus": lambda t: torch.logaddexp(t, torch.zeros_like(t)),
+        "softplus": lambda t: torch.nn.functional.softplus(t, threshold=40.0),
         "gelu": torch.nn.functional.gelu,
+        "exp": torch.exp,
+        "arctan": torch.atan,
+        "sqrt": torch.sqrt,
     }
 
     class NetworkModule(torch.nn.Module):  # type: ignore[name-defined, misc]
@@ -104,7 +104,8 @@ def from_torch(module: Any) -> Network:
     """Return the exact network of a torch module, every parameter the dyadic number that it is.
 
     Admitted: modules made by `to_torch`, and (nested) Sequential of Linear, ReLU, LeakyReLU, Hardtanh, ReLU6, Tanh,
-    Sigmoid, Identity, Dropout (as in evaluation) and Flatten; leaky ReLU and hard tanh become ReLU units exactly.
+    Sigmoid, Softplus (as log(1 + e^(beta t)) / beta on the whole line), GELU, Identity, Dropout (as in evaluation) and
+    Flatten; leaky ReLU and hard tanh become ReLU units exactly.
 
     Raises MissingExtraError without torch, UnsupportedError naming every module that is not admitted, InputError when
     the argument is no module, has no Linear to tell its inputs, or holds parameters that are not finite.
@@ -161,6 +162,16 @@ def _handlers(torch: Any) -> dict[Any, Any]:
         low, high = exact_array(np.array(float(part.min_val))), exact_array(np.array(float(part.max_val)))
         return tracer.minimum(high, tracer.maximum(forms, low))
 
+    def softplus(tracer: Tracer, part: Any, forms: np.ndarray) -> np.ndarray:
+        # log(1 + e^(beta t)) / beta. Torch itself returns t where beta t > threshold, less than e^-threshold / beta away.
+        beta = exact_array(np.array(float(part.beta)))[()]
+        return tracer.activate("softplus", forms * beta) * (1 / beta)
+
+    def gelu(tracer: Tracer, part: Any, forms: np.ndarray) -> np.ndarray:
+        if part.approximate != "none":
+            raise UnsupportedError("from_torch: a GELU that is approximated by tanh")
+        return tracer.activate("gelu", forms)
+
     def activation(name: str) -> Any:
         return lambda tracer, part, forms: tracer.activate(name, forms)
 
@@ -169,6 +180,8 @@ def _handlers(torch: Any) -> dict[Any, Any]:
         nn.ReLU: activation("relu"),
         nn.Tanh: activation("tanh"),
         nn.Sigmoid: activation("sigmoid"),
+        nn.Softplus: softplus,
+        nn.GELU: gelu,
         nn.LeakyReLU: lambda tracer, part, forms: tracer.leaky_relu(forms, float(part.negative_slope)),
         nn.Hardtanh: hardtanh,
         nn.ReLU6: hardtanh,

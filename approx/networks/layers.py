@@ -20,13 +20,13 @@ ACTIVATIONS: dict[str, str] = {
     "arcsin": "arcsin(t)",
     "floor": "floor(t)",
     "exp2": "2^t",
+    "exp": "exp(t)",
     "tanh": "tanh(t)",
     "sigmoid": "1/(1+exp(-t))",
-    "exp": "exp(t)",
-    "sqrt": "sqrt(t)",
-    "arctan": "arctan(t)",
     "softplus": "log(1+exp(t))",
-    "gelu": "t (1 + erf(t/sqrt(2)))/2",
+    "gelu": "t*(1+erf(t/sqrt(2)))/2",
+    "arctan": "arctan(t)",
+    "sqrt": "sqrt(t)",
     "sigma3": "-1/t for t < -1; (t arcsin t + sqrt(1-t^2))/pi + 3t/2 + 2 for |t| <= 1; 7 - 3/t + sin(pi t)/(pi t^2) for t > 1",
 }
 PIECEWISE_LINEAR = frozenset({"identity", "relu", "abs"})

@@ -155,7 +155,8 @@ class Network:
         return any((np.abs(v.floats) >= np.finfo(np.float64).max).any() for v in vectors if v.ids is not None)
 
     def _lipschitz(self) -> float:
-        if not self.activations <= (PIECEWISE_LINEAR | {"sin", "tanh", "sigmoid"}) or self._overflows():
+        smooth = {"sin", "tanh", "sigmoid", "softplus", "arctan"}
+        if not self.activations <= (PIECEWISE_LINEAR | smooth) or self._overflows():
             return float("inf")
         growth = [np.ones(self.inputs)]
         for layer in self.layers:

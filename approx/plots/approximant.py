@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from approx.errors import InputError
+from approx.evaluation.fitness import unfit_reason
 from approx.networks.container import write_atomically
 from approx.numbers import to_float
 from approx.plots import style
@@ -39,6 +41,7 @@ def plot_approximant(
     written. Never opens a window.
     """
     kind = picture_type(path) if path is not None else None
+    approximant = _drawable(approximant)
     if figure is None:
         figure = _new_figure(path, (10.0, 6.6) if approximant.target.dimension == 1 else (11.0, 6.0))
     if approximant.target.dimension == 1:
@@ -53,6 +56,25 @@ def plot_approximant(
         figure.savefig(buffer, format=kind, dpi=dpi)
         write_atomically(path, buffer.getvalue())
     return figure
+
+
+class _ByStructure:
+    """A network that float64 cannot evaluate, with the values that its approximant knows from its structure."""
+
+    def __init__(self, approximant: Approximant) -> None:
+        self._approximant = approximant
+
+    def __call__(self, x: Any) -> Any:
+        return self._approximant(x)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._approximant.network, name)
+
+
+def _drawable(approximant: Approximant) -> Approximant:
+    if unfit_reason(approximant.network) is None:
+        return approximant
+    return replace(approximant, network=_ByStructure(approximant))  # type: ignore[arg-type]
 
 
 def picture_type(path: str | Path) -> str:

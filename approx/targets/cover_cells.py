@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flint import arb, ctx
 
-from approx.numbers import float_up
+from approx.numbers import arb_interval, float_up
 
 if TYPE_CHECKING:
     from approx.targets.target import Target
@@ -20,6 +20,7 @@ _EXACT_BITS = 2200
 _LEAST_DEGREE = 3
 _LARGEST = 2.0**900
 _NARROW = 2.0**-20
+_FINEST = 2.0**-1040
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,8 @@ def _exact_difference(a: float, b: float) -> bool:
 def _ball(left: float, right: float, anchor_right: bool) -> arb:
     """A ball that contains [left, right], exact at the anchored end and within 2^-28 relative at the other."""
     width = 0.5 * right - 0.5 * left
+    if width < _FINEST:  # a radius that float64 hardly represents
+        return arb_interval(left, right)
     fraction, exponent = math.frexp(width * (1 + 2.0**-50))
     radius = math.ldexp(math.ceil(fraction * 2.0**29), exponent - 29)
     before = ctx.prec

@@ -13,16 +13,25 @@ import numpy as np
 
 from approx.networks import Builder, Form, Network
 from approx.numbers import to_fmpq
-from constructions.relu._chain_fit import Fit, folded, projected_fit, promise, real_levels, shrink
-from constructions.relu._chain_model import Array, forward, padded, tie, unit_errors
+from constructions.relu._chain_fit import (
+    Fit,
+    expected_error,
+    folded,
+    projected_fit,
+    promise,
+    real_levels,
+    shrink,
+    shrink_all,
+)
+from constructions.relu._chain_model import Array, admissible, forward, padded, tie, unit_errors
 from constructions.relu._chain_network import NetworkWriter, Writer, chain_form, staged_form
-from constructions.relu._chain_search import explore
+from constructions.relu._chain_search import BATCH, explore
 from constructions.relu._chain_symmetry import Bend, Stage
 
 Core = Callable[[Writer, Form], Form]
-NEAR = 300  # points around which the error is sampled more closely
+NEAR = 300  # points around which the error is sampled more and more closely
 CANDIDATES = 3  # networks handed to the certificate, which takes seconds each at 1e-10
-TRIES = 10  # fits whose variants are looked at
+TRIES = 6  # fits whose variants are looked at
 MARGIN = 0.003  # the certificate's upper bound must fit between the observed error and eps
 
 
@@ -57,12 +66,13 @@ class Problem:
         worst = float(sizes.max())
         if not worst <= self.eps:
             return worst if worst == worst else np.inf
-        chosen = np.argsort(sizes)[-NEAR:]
-        gap = (self.points[-1] - self.points[0]) / len(self.points)
-        near = np.add.outer(self.points[chosen], np.linspace(-1, 1, 41) * gap).ravel()
-        near = np.clip(near, self.points[0], self.points[-1])
-        closer = float(np.abs(network(near) - self.function(near)).max())
-        return max(worst, closer) if closer == closer else np.inf
+        points, gap = self.points, (self.points[-1] - self.points[0]) / len(self.points)
+        for _ in range(3):  # pieces may be far narrower than the gap: closer and closer to the worst points
+            near = np.add.outer(points[np.argsort(sizes)[-NEAR:]], np.linspace(-1, 1, 41) * gap).ravel()
+            points, gap = np.clip(near, self.points[0], self.points[-1]), gap / 16
+            sizes = np.abs(network(points) - self.function(points))
+            worst = float(np.maximum(worst, sizes.max()))  # keeps NaN
+        return worst if worst == worst else np.inf
 
 
 @dataclass(frozen=True)
@@ -112,8 +122,7 @@ def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
     beyond = [overshoot(u) for u in forward(fit.shape, fit.theta, t).units[1:]]
     room = tuple(min(1.3 * (e + b), 0.2) for e, b in zip(errors, beyond, strict=False))
     shape, theta = padded(fit.shape, fit.theta, room)
-    weights = np.full(len(t), 1 / len(t))
-    plain = projected_fit(shape, theta, t, y, weights, 0)
+    plain = projected_fit(shape, theta, t, y, 0)
     if plain is None:
         return []
     found: list[Fit | None] = [plain, shrink(plain, t, y, eps, 40)]
@@ -123,7 +132,7 @@ def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
             more = more and folded(more, j, t, y, 40)
         found.append(more)
     if shape.hinges == 1 and shape.squares > 1:
-        found.append(projected_fit(*tie(shape, theta), t, y, weights, 60))
+        found.append(projected_fit(*tie(shape, theta), t, y, 60))
     result = [plain]
     for other in found[1:]:
         if other is not None:
@@ -150,7 +159,7 @@ def best_solution(problem: Problem, number: int, proves: Callable[[Network], boo
 
 
 def _solutions(problem: Problem, fits: list[Fit], eps: float) -> list[Solution]:
-    """The Solutions of the fits and their variants, the best three polished, fewest weights first."""
+    """The Solutions of the fits and their variants, the best one polished too, fewest weights first."""
     t, y = problem.grid, problem.values
     pool = [v for fit in fits for v in variants(fit, t, y, eps)]
     found: list[Solution] = []
@@ -160,7 +169,7 @@ def _solutions(problem: Problem, fits: list[Fit], eps: float) -> list[Solution]:
         if solution is not None:
             found.append(solution)
     found.sort(key=lambda s: s.key)
-    return sorted([polish(problem, s) for s in found[:3]] + found, key=lambda s: s.key)
+    return sorted([polish(problem, s) for s in found[:1]] + found, key=lambda s: s.key)
 
 
 def _raised(problem: Problem, solution: Solution) -> Solution:
@@ -173,22 +182,41 @@ def _raised(problem: Problem, solution: Solution) -> Solution:
 
 
 def polish(problem: Problem, solution: Solution) -> Solution:
-    """The Solution after lowering levels one at a time, the chain moved each time to where these levels suffice."""
+    """The Solution after lowering levels one at a time, the chain moved each time to where these levels suffice.
+
+    Every move is tried from the chain itself and from BATCH - 1 chains near it; the most promising ones are built.
+    """
     t, y = problem.grid, problem.values
+    rng = np.random.default_rng(3)
     while True:
         for j in np.argsort([-m for m in solution.levels]):
             own = _changed(list(solution.levels), int(j), -1)
             if own[j] <= solution.fit.shape.free[j]:
                 continue
-            fit = shrink(solution.fit, t, y, problem.eps, 60, levels=np.array(own, dtype=float))
-            state = _Settling(problem, fit, len(own))
-            current = [*own, *solution.bends]
-            if state.error(current) <= state.goal:
-                network = state.network(current)
-                solution = Solution(network, fit, tuple(own), solution.bends, state.error(current))
+            levels = np.array(own, dtype=float)
+            moved = shrink_all(_around(solution.fit, rng), t, y, problem.eps, 80, levels=levels)
+            moved.sort(key=lambda f: expected_error(f, t, y, levels))
+            better = next((s for f in moved[:2] if (s := _with_levels(problem, f, own, solution.bends))), None)
+            if better is not None:
+                solution = better
                 break
         else:
             return solution
+
+
+def _around(fit: Fit, rng: np.random.Generator) -> list[Fit]:
+    """The fit and BATCH - 1 fits with slightly other parameters."""
+    n = len(fit.parameters)
+    factors = [1 + 10 ** rng.uniform(-4, -1.5) * rng.normal(size=n) for _ in range(BATCH - 1)]
+    return [fit, *(Fit(fit.shape, admissible(fit.shape, fit.parameters * f), fit.rms) for f in factors)]
+
+
+def _with_levels(problem: Problem, fit: Fit, levels: list[int], bends: tuple[int, ...]) -> Solution | None:
+    state = _Settling(problem, fit, len(levels))
+    current = [*levels, *bends]
+    if state.error(current) > state.goal:
+        return None
+    return Solution(state.network(current), fit, tuple(levels), bends, state.error(current))
 
 
 def settle(problem: Problem, fit: Fit, best: int) -> Solution | None:

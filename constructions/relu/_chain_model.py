@@ -101,9 +101,7 @@ class State:
 
 
 def forward(shape: Shape, theta: Array, t: Array) -> State:
-    """The State of the chain with nonlinear parameters theta (..., P) on the grid t (N,).
-
-    Arrays are (..., N), with at most one leading axis.
+    """The State of the chain with nonlinear parameters theta (..., P) on the grid t (N,); its arrays are (..., N).
 
     Works in complex arithmetic, so that theta + 1e-30i gives exact derivatives. Every L_{j+1} is normalised to
     [pad, 1 - pad] / (1 + 2 pad) on the grid. Cost: O(N) operations per fold and parameter set.
@@ -140,12 +138,10 @@ def forward(shape: Shape, theta: Array, t: Array) -> State:
             form = form + at(k) * value
         for k, value in zip(slots.h, hinges[len(hinges) - len(slots.h) :], strict=True):
             form = form + at(k) * value
-        if form.ndim == 1:
-            low, high = form[[form.argmin()]], form[[form.argmax()]]
-        else:
-            rows = np.arange(len(form))
-            low = form[rows, form.real.argmin(axis=-1)][:, None]
-            high = form[rows, form.real.argmax(axis=-1)][:, None]
+        rows = form.reshape(-1, form.shape[-1])
+        numbers, ends = np.arange(len(rows)), (*form.shape[:-1], 1)
+        low = rows[numbers, rows.real.argmin(axis=1)].reshape(ends)
+        high = rows[numbers, rows.real.argmax(axis=1)].reshape(ends)
         pad = shape.pads[j] if shape.pads else 0.0
         width = (high - low) * (1 + 2 * pad)
         lows.append(low - pad * (high - low))
@@ -157,7 +153,7 @@ def forward(shape: Shape, theta: Array, t: Array) -> State:
 
 
 def features(shape: Shape, theta: Array, t: Array) -> Array:
-    """The matrix (N, number of linear parameters) of the features of the output."""
+    """The matrices (..., N, number of linear parameters) of the features of the output."""
     return np.stack(forward(shape, np.asarray(theta, dtype=np.float64), t).features, axis=-1)
 
 
@@ -201,11 +197,11 @@ def evaluate(shape: Shape, parameters: Array, t: Array) -> tuple[Array, list[Arr
 
 
 def admissible(shape: Shape, parameters: Array) -> Array:
-    """The parameters with fold points kept in [0.05, 0.95], fold ends in [0, 0.95], hinges in [0.02, 0.98]."""
+    """The parameters (..., P) with fold points in [0.05, 0.95], fold ends in [0, 0.95], hinges in [0.02, 0.98]."""
     result = parameters.copy()
     places, low, high = shape.limits
     if len(places):
-        result[places] = np.minimum(np.maximum(result[places], low), high)
+        result[..., places] = np.minimum(np.maximum(result[..., places], low), high)
     return result
 
 

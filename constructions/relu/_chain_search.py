@@ -1,22 +1,27 @@
-"""Which chains are worth a closer look? Many seeded starts, thinned out in rounds while the demand on the fit grows.
+"""Which chains are worth a closer look? Seeded starts, thinned out while the demand on the fit grows, then hops.
 
 A heuristic: nothing is proved here. Deterministic, work bounded by the counts below.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from constructions.relu._chain_fit import Fit, projected_fit, promise, shrink
-from constructions.relu._chain_model import Array, Shape, admissible, embed
+from constructions.relu._chain_fit import Fit, projected_fits, promise, real_levels, shrink_all
+from constructions.relu._chain_model import Array, Shape, add_fold, admissible, embed
 
-STARTS = 100  # times the number of squares
+STARTS = 40  # times the number of squares
 ROUNDS = (
-    (60, 8.0, ((300.0, 15), (30.0, 15))),
-    (24, 15.0, ((5.0, 25),)),
-    (24, 30.0, ((1.0, 80),)),
-    (6, 80.0, ((1.0, 300),)),
+    (24, 8.0, ((300.0, 15), (30.0, 15))),
+    (10, 15.0, ((5.0, 25),)),
+    (10, 30.0, ((1.0, 80),)),
 )  # per round: chains kept for it, price of a missing factor 4 of fit, and (demand on the fit over eps, iterations)
+HOPS = 80  # batches of hops
+BATCH = 8  # chains fitted side by side
+BROOD = 24  # chains of a batch of hops; the best BATCH of them are led on
+POOL = 8  # fits that hops start from
 
 
 def starts(shape: Shape, t: Array, y: Array, number: int, seed: int, previous: list[Fit]) -> list[Fit]:
@@ -26,18 +31,23 @@ def starts(shape: Shape, t: Array, y: Array, number: int, seed: int, previous: l
     sizes and is hardly fitted: such chains may have small later squares.
     """
     rng = np.random.default_rng([seed, shape.squares, shape.hinges])
-    weights = np.full(len(t), 1 / len(t))
-    found: list[Fit] = []
+    moderate: list[Array] = []
+    wide: list[Array] = []
     for k in range(number if shape.nonlinear else 1):
         theta = _random(shape, rng, wide=k % 6 == 5 or (previous != [] and k % 2 == 0))
         if previous and k % 2 == 0:
             old = previous[int(rng.integers(len(previous)))]
             values, copied = embed(old.shape, old.theta, shape)
             theta = np.where(copied, values, theta)
-        iterations = 10 if k % 6 < 5 else 4
-        fit = projected_fit(shape, admissible(shape, theta), t, y, weights, iterations)
-        if fit is not None:
-            found.append(fit)
+        (wide if k % 6 == 5 else moderate).append(admissible(shape, theta))
+    return _fitted(shape, moderate, t, y, 10) + _fitted(shape, wide, t, y, 4)
+
+
+def _fitted(shape: Shape, thetas: list[Array], t: Array, y: Array, iterations: int) -> list[Fit]:
+    found: list[Fit] = []
+    for k in range(0, len(thetas), BATCH):
+        fits = projected_fits(shape, np.stack(thetas[k : k + BATCH]), t, y, iterations)
+        found += [f for f in fits if f is not None]
     return found
 
 
@@ -55,7 +65,7 @@ def explore(t: Array, y: Array, eps: float, largest: int = 6, number: int = STAR
     """The most promising fits of the values y on the grid t for accuracy eps, best first.
 
     Chains without hinges grow until a fit leaves most of eps to the squares; then hinges are tried with fewer squares.
-    Cost: about `number` * K rough fits of 25 steps for every K and number of hinges tried, then the ROUNDS.
+    Cost: about `number` * K rough fits of 25 steps for every K and number of hinges tried, the ROUNDS, and the hops.
     """
     search = _Search(t, y, eps, number, seed)
     promises = [np.inf]
@@ -65,32 +75,124 @@ def explore(t: Array, y: Array, eps: float, largest: int = 6, number: int = STAR
             break
     best = int(np.argmin(promises))
     for h in (1, 2):
-        for k in range(max(1, best - 2), best + 1):
+        for k in range(max(1, best - 1), best + 1):
             search.grow(k, h)
     fits = search.narrowed()
     if 2 <= best <= 3:
         fits += roam(Shape((0,) * best), t, y, eps, (number + 1) // 2, seed)
-    return sorted(fits, key=lambda f: promise(f, t, eps, 80.0))
+    return wander(fits, t, y, eps, min(HOPS, 2 * number), seed)
 
 
 def roam(shape: Shape, t: Array, y: Array, eps: float, number: int, seed: int) -> list[Fit]:
     """Fits from wide starts that are led to few levels from the beginning: slow, but finds small later squares."""
     rng = np.random.default_rng([seed, shape.squares])
-    weights = np.full(len(t), 1 / len(t))
-    found: list[Fit] = []
+    thetas: list[Array] = []
     for _ in range(number):
         theta = np.zeros(shape.nonlinear)
         theta[shape.slots[0].o[0]] = 10 ** rng.uniform(-0.6, 0.6)
         for slots in shape.slots[1:-1]:  # differences of the units before, which are nearly equal
             direction = rng.normal(size=1 + len(slots.b))
             theta[[*slots.o, *slots.b]] = (direction - direction.mean()) * 10 ** rng.uniform(0.3, 1.2)
-        fit = projected_fit(shape, theta, t, y, weights, 4)
-        for demand, iterations in ((30.0, 30), (5.0, 20), (1.0, 80)):
-            if fit is not None and (demand == 30 or fit.rms < 100 * demand * eps):
-                fit = shrink(fit, t, y, demand * eps, iterations)
-        if fit is not None and fit.rms < eps:
-            found.append(fit)
-    return found
+        thetas.append(theta)
+    fits = _fitted(shape, thetas, t, y, 4)
+    for demand, iterations in ((30.0, 30), (5.0, 20), (1.0, 60)):
+        fits = _shrunk([f for f in fits if f.rms < 1e3 * demand * eps], t, y, demand * eps, iterations)
+    return fits
+
+
+def wander(fits: list[Fit], t: Array, y: Array, eps: float, hops: int, seed: int) -> list[Fit]:
+    """The best POOL fits after this many batches of hops, best first.
+
+    A batch takes fits of the pool, changes their parameters (now and then their shape: a free fold or a hinge more or
+    less), fits again and leads the most promising to few levels; what is better than its twins or the worst comes in.
+    The valleys of good fits are narrow and many: from their floors short hops find lower floors, which fresh starts do
+    not.
+    """
+    rng = np.random.default_rng([seed, 77])
+    pool = _Pool(lambda fit: min(real_levels(fit, t, y, eps)[0], promise(fit, t, eps, 40.0)))
+    for fit in fits:
+        pool.offer(fit)
+    for _ in range(hops if pool.fits else 0):
+        leader = pool.fits[int(rng.integers(len(pool.fits)))]
+        family = [f for f in pool.fits if f.shape == leader.shape]
+        change = _change(leader.shape, rng)
+        shape = change(leader)[0]
+        moved = [_moved(change(family[int(rng.integers(len(family)))]), rng) for _ in range(BROOD)]
+        children = _fitted(shape, [admissible(shape, m) for m in moved], t, y, 15)
+        ranked = sorted(((promise(f, t, eps, 8.0), f) for f in children), key=lambda p: p[0])
+        able = [f for value, f in ranked[:BATCH] if value < pool.worst + 10]
+        for fit in _shrunk(able, t, y, eps, 40):
+            pool.offer(fit)
+    return pool.fits
+
+
+class _Pool:
+    """The best fits so far, all of them different, with the weights that they are worth."""
+
+    def __init__(self, worth: Callable[[Fit], float]) -> None:
+        self._worth, self._entries = worth, list[tuple[float, Fit]]()
+
+    @property
+    def fits(self) -> list[Fit]:
+        return [f for _, f in self._entries]
+
+    @property
+    def worst(self) -> float:
+        return self._entries[-1][0] if len(self._entries) == POOL else np.inf
+
+    def offer(self, fit: Fit) -> None:
+        """Takes the fit in when it is among the best; of equal families (squares, hinges) at most POOL / 2 stay, and of
+        two of one family with about the same worth the better one."""
+        worth = self._worth(fit)
+        if not worth < self.worst:
+            return
+        family = [p for p in self._entries if _family(p[1]) == _family(fit)]
+        if any(w <= worth and abs(w - worth) < 0.3 for w, _ in family):
+            return
+        leaving = [p for p in family if abs(p[0] - worth) < 0.3] or family[POOL // 2 - 1 :]
+        if any(w <= worth for w, _ in leaving):
+            return
+        kept = [p for p in self._entries if not any(p is q for q in leaving)]
+        self._entries = sorted([*kept, (worth, fit)], key=lambda p: p[0])[:POOL]
+
+
+def _family(fit: Fit) -> tuple[int, int]:
+    return fit.shape.squares, fit.shape.hinges
+
+
+def _shrunk(fits: list[Fit], t: Array, y: Array, eps: float, iterations: int) -> list[Fit]:
+    """All the fits moved to where they need fewer levels, in batches of one shape."""
+    result: list[Fit] = []
+    for shape in dict.fromkeys(f.shape for f in fits):
+        same = [f for f in fits if f.shape == shape]
+        for k in range(0, len(same), BATCH):
+            result += shrink_all(same[k : k + BATCH], t, y, eps, iterations)
+    return result
+
+
+def _change(shape: Shape, rng: np.random.Generator) -> Callable[[Fit], tuple[Shape, Array]]:
+    """A change of shape: mostly none, else a free fold more, or a hinge more or less."""
+    kind = rng.random()
+    if kind < 0.1 and max(shape.free) < 2:
+        j = int(rng.integers(shape.squares))
+        return lambda f: add_fold(f.shape, f.theta, j)
+    if kind < 0.2:
+        new = Shape(shape.free, shape.hinges + (1 if shape.hinges == 0 or (shape.hinges == 1 and rng.random() < 0.5) else -1))
+        fill = _random(new, rng, wide=False) * 0.1
+
+        def changed(f: Fit) -> tuple[Shape, Array]:
+            values, copied = embed(f.shape, f.theta, new)
+            return new, np.where(copied, values, fill)
+
+        return changed
+    return lambda f: (f.shape, f.theta)
+
+
+def _moved(start: tuple[Shape, Array], rng: np.random.Generator) -> Array:
+    theta = start[1]
+    if rng.random() < 0.3:
+        return np.where(rng.random(len(theta)) < 0.8, theta, theta * 3)
+    return theta * (1 + 10 ** rng.uniform(-2, -0.2) * rng.normal(size=len(theta)))
 
 
 class _Search:
@@ -107,8 +209,8 @@ class _Search:
         shape = Shape((0,) * squares, hinges)
         earlier = self.previous.get((squares - 1, hinges), []) + self.previous.get((squares - 1, 0), [])
         found = starts(shape, self.t, self.y, self.number * squares, self.seed, earlier)
-        best = self._improve(found, max(12, len(found) // 3), 20)
-        best = self._improve(self._improve(best, 12, 80), 4, 300)
+        best = self._improve(shape, found, max(12, len(found) // 3), 20)
+        best = self._improve(shape, self._improve(shape, best, 12, 80), 4, 300)
         self.previous[squares, hinges] = best[:4]
         self.pool += found
         self.close += best[:4]
@@ -123,14 +225,13 @@ class _Search:
                 fits, close = fits + close, []
             fits = _different([(promise(f, t, eps, price), f) for f in fits], kept)
             for demand, iterations in schedule:
-                fits = [shrink(f, t, y, demand * eps, iterations) if f.rms < 1e3 * demand * eps else f for f in fits]
+                far = [f for f in fits if not f.rms < 1e3 * demand * eps]
+                fits = far + _shrunk([f for f in fits if f.rms < 1e3 * demand * eps], t, y, demand * eps, iterations)
         return fits
 
-    def _improve(self, fits: list[Fit], kept: int, iterations: int) -> list[Fit]:
+    def _improve(self, shape: Shape, fits: list[Fit], kept: int, iterations: int) -> list[Fit]:
         chosen = _different([(float(np.log(f.rms + 1e-300)), f) for f in fits], kept)
-        weights = np.full(len(self.t), 1 / len(self.t))
-        better = [projected_fit(f.shape, f.theta, self.t, self.y, weights, iterations) for f in chosen]
-        return sorted([f for f in better if f is not None], key=lambda f: f.rms)
+        return sorted(_fitted(shape, [f.theta for f in chosen], self.t, self.y, iterations), key=lambda f: f.rms)
 
     def close_enough(self) -> bool:
         """Whether some polished fit leaves most of eps to the squares."""

@@ -7,6 +7,7 @@ ROWS lists the builders for the catalogue as (builder, numbers of variables, dec
 
 from typing import Any
 
+from approx.certification.folds import region_bound
 from constructions.superexpressive import _step_structure  # noqa: F401 (registers how step networks are read)
 from constructions.superexpressive import analytic_floor as _analytic_floor
 from constructions.superexpressive import floor_exp2 as _floor_exp2
@@ -17,8 +18,9 @@ from constructions.superexpressive import sin_floor as _sin_floor
 from constructions.superexpressive._structure import structural_balls
 from constructions.superexpressive.analytic_floor import analytic_floor
 from constructions.superexpressive.floor_exp2 import floor_exp2
+from constructions.superexpressive.gadgets import plot_gadgets, plot_lookup, plot_partition, plot_staircases
 from constructions.superexpressive.log_free import log_free
-from constructions.superexpressive.regions import region_bound
+from constructions.superexpressive.rational import rational_weights
 from constructions.superexpressive.sigma3 import sigma3
 from constructions.superexpressive.sin_arcsin import sin_arcsin
 from constructions.superexpressive.sin_floor import sin_floor
@@ -41,6 +43,11 @@ __all__ = [
     "certify_weight",
     "floor_exp2",
     "log_free",
+    "plot_gadgets",
+    "plot_lookup",
+    "plot_partition",
+    "plot_staircases",
+    "rational_weights",
     "region_bound",
     "select_weight",
     "sigma3",

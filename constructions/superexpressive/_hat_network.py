@@ -89,18 +89,19 @@ def sine_count(alpha: Sequence[int]) -> int:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """The forms of one axis: n_g, arcsin(phi_g/2) and, for higher orders, omega_g."""
+class AxisForms:
+    """The forms of one axis for g = 0, 1: n_g, phi_g, arcsin(phi_g/2) and, for higher orders, omega_g."""
 
     index: tuple[Form, Form]
-    hat: tuple[Form, Form]
+    hats: tuple[Form, Form]
+    waves: tuple[Form, Form]
     omega: tuple[Any, Any]
 
 
 def network_of(p: HatParameters) -> Network:
     """The network, with exact weights."""
     b = Builder(p.dimension)
-    axes = [_axis(b, p, i) for i in range(p.dimension)]
+    axes = [axis_forms(b, p, i) for i in range(p.dimension)]
     terms: list[tuple[Any, Form]] = []
     for parity in parities(p.dimension):
         index = linear_combination(
@@ -114,9 +115,9 @@ def network_of(p: HatParameters) -> Network:
         decoded = {alpha: _decoded(b, p, parity, alpha, index) for alpha in p.indices}
         omegas = [axis.omega[g] for axis, g in zip(axes, parity, strict=True)]
         angle = b.unit(_polynomial(b, p, decoded, omegas), "arcsin")
-        hats = [axis.hat[g] for axis, g in zip(axes, parity, strict=True)]
+        waves = [axis.waves[g] for axis, g in zip(axes, parity, strict=True)]
         # phi_i = 2 sin psi_i
-        terms += [(ceiling(p) * 2**p.dimension * c, b.unit(form, "sin")) for c, form in _times_sines(angle, hats)]
+        terms += [(ceiling(p) * 2**p.dimension * c, b.unit(form, "sin")) for c, form in _times_sines(angle, waves)]
     return b.build([linear_combination(terms, p.centre)])
 
 
@@ -125,7 +126,8 @@ def ceiling(p: HatParameters) -> fmpq:
     return p.total * fmpq(17, 16)
 
 
-def _axis(b: Builder, p: HatParameters, i: int) -> _Axis:
+def axis_forms(b: Builder, p: HatParameters, i: int) -> AxisForms:
+    """The units of axis i: 14 of them, and two (four at higher orders) for the waves."""
     low, high, cells = p.lower[i], p.upper[i], p.cells[i]
     y = (b.input(i) - low) * (cells / (high - low))
     eta = fmpq(1, 2**p.ramp)
@@ -139,7 +141,7 @@ def _axis(b: Builder, p: HatParameters, i: int) -> _Axis:
         index.append(z + (1 - pi() / 2) + b.unit(b.unit(steep + pi() / 2, "sin"), "arcsin"))
         omega.append(pi() / 2 - b.unit(right + left, "arcsin") if p.order > 1 else None)
     waves = [b.unit(hat / 2, "arcsin") for hat in hats]
-    return _Axis((index[0], index[1]), (waves[0], waves[1]), (omega[0], omega[1]))
+    return AxisForms((index[0], index[1]), hats, (waves[0], waves[1]), (omega[0], omega[1]))
 
 
 def _decoded(b: Builder, p: HatParameters, parity: Parity, alpha: tuple[int, ...], index: Form) -> Form:

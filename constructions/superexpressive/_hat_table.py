@@ -16,6 +16,7 @@ import numpy as np
 from flint import arb, fmpq
 
 from approx.approximant import BudgetItem
+from approx.certification.folds import region_bound
 from approx.networks import Network
 from approx.numbers import float_up, to_float, working_precision
 from approx.targets import Target
@@ -26,7 +27,6 @@ from constructions.superexpressive._methods import decode_weight
 from constructions.superexpressive._multipoint import chebyshev_coefficients, damping, interpolation_error
 from constructions.superexpressive._phases import phases
 from constructions.superexpressive._targets import FixedPoint, width_for
-from constructions.superexpressive.regions import region_bound
 from constructions.superexpressive.weights import Weight, WeightCheck, certify_weight, readout_error
 
 _GUARD = 32
@@ -100,7 +100,8 @@ class HatTable(_structure.Structure):
 
     def sharper(self, network: Network) -> float:
         """The bound region by region, in one variable at order 1 with few cells."""
-        if self.parameters.order == 1 and self.parameters.dimension == 1 and self.parameters.cells[0] <= _FEW_CELLS:
+        few = self.parameters.dimension == 1 and self.parameters.cells[0] <= _FEW_CELLS
+        if few and self.parameters.order == 1 and not self.target.assumptions:
             return region_bound(network, self.target)[0]
         return math.inf
 

@@ -26,12 +26,14 @@ from approx.targets import Target
 
 class Errors(NamedTuple):
     """What is off: sin units by `sine`, arcsin units by `arcsine` + `slope` times the error of the argument, weights by
-    `weight(w)`."""
+    `weight(w)`. These hold for perturbed arguments of sin up to `reach` and errors of arguments of arcsin up to `limit`."""
 
     sine: arb
     arcsine: arb
     slope: arb
     weight: Callable[[Any], arb]
+    reach: arb
+    limit: arb
 
 
 def exact_weight(_: Any) -> arb:
@@ -40,7 +42,7 @@ def exact_weight(_: Any) -> arb:
 
 
 def output_error(network: Network, target: Target, errors: Errors) -> arb:
-    """A bound of |perturbed network - network| over the target's domain, at the working precision."""
+    """A bound of |perturbed network - network| over the target's domain, at the working precision; not finite if none."""
     ranges = [absolute(arb(low)).max(absolute(arb(high))) for low, high in target.domain]
     off = [arb(0)] * network.inputs
     arguments = [arb(0)] * network.inputs
@@ -53,7 +55,7 @@ def output_error(network: Network, target: Target, errors: Errors) -> arb:
             size = size + weight * ranges[unit]
         argument = arb(argument.upper())
         if activation == "sin":
-            found, reach = argument + errors.sine, arb(1)
+            found, reach = argument + errors.sine if size + argument <= errors.reach else arb("inf"), arb(1)
         elif activation == "arcsin":
             found = _arcsine(errors, argument, size, _folded(rows, network.inputs, bias, terms), off, arguments)
             reach = arb.pi() / 2
@@ -75,6 +77,8 @@ def _folded(rows: list[Any], inputs: int, bias: Any, terms: list[tuple[int, Any]
 
 
 def _arcsine(errors: Errors, argument: arb, size: arb, folded: int | None, off: list[arb], arguments: list[arb]) -> arb:
+    if not argument <= errors.limit:
+        return arb("inf")
     base = errors.arcsine + errors.slope * argument
     if folded is not None:
         return base + arguments[folded] + _root(errors.sine)

@@ -78,10 +78,11 @@ def imitation_error(network: Network, target: Target, shift: int, width: int) ->
             arcsine=arb.pi() * (tau / 2).sqrt() + 44 * (tau + 3 * rho),
             slope=arb(44),
             weight=exact_weight,
+            reach=arb.pi() * largest,
+            limit=arb(fmpq(1, 8)) - tau,
         )
-        # Arguments of arcsin units may leave [-1, 1] by no more than 1/4 for the gadget's bound to hold.
         bound = output_error(network, target, errors)
-        return float_up(bound) if bound < arb(fmpq(1, 64)) else math.inf
+        return float_up(bound) if bound.is_finite() else math.inf
 
 
 def _largest_argument(network: Network, target: Target) -> arb:

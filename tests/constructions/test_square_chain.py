@@ -13,15 +13,23 @@ from approx.errors import InputError, RegularityError
 from approx.networks import Builder, Form
 from approx.targets import Target
 from constructions.relu._chain_bound import Tape, proved_bound
-from constructions.relu._chain_fit import Fit, chebyshev_grid, projected_fit, shrink
+from constructions.relu._chain_fit import (
+    Fit,
+    chebyshev_grid,
+    expected_error,
+    projected_fit,
+    projected_fits,
+    promise,
+    shrink,
+)
 from constructions.relu._chain_levels import Problem, chain_core
 from constructions.relu._chain_model import Shape, add_fold, evaluate, forward, padded, unit_errors
 from constructions.relu._chain_network import NetworkWriter, chain_form
+from constructions.relu._chain_search import wander
 from constructions.relu._chain_symmetry import Bend, Fold, is_affine, reduce
 from constructions.relu.square_chain import make_problem, square_chain
 
 GRID = chebyshev_grid(61)
-WEIGHTS = np.full(61, 1 / 61)
 SHAPES = [Shape((0, 0, 0)), Shape((1, 0, 2), 2), Shape((1, 1), 1, True)]
 
 
@@ -37,12 +45,12 @@ def _random_fit(shape: Shape, seed: int = 0) -> Fit:
 @pytest.fixture(scope="module")
 def sine() -> tuple[Problem, Fit, tuple[int, ...]]:
     problem = make_problem(Target("sin(2*pi*x)"), 3e-4)
-    fit = projected_fit(Shape((0, 0)), np.array([-1.0]), problem.grid, problem.values, np.full(121, 1 / 121), 60)
+    fit = projected_fit(Shape((0, 0)), np.array([-1.0]), problem.grid, problem.values, 60)
     assert fit is not None
     levels = (6, 6)
     pads = tuple(unit_errors(fit.shape, fit.theta, problem.grid, levels)[1:])
     shape, theta = padded(fit.shape, fit.theta, pads)
-    again = projected_fit(shape, theta, problem.grid, problem.values, np.full(121, 1 / 121), 0)
+    again = projected_fit(shape, theta, problem.grid, problem.values, 0)
     assert again is not None
     assert again.rms == pytest.approx(fit.rms, rel=1e-6)  # pads change the parameters, not the function
     return problem, again, levels
@@ -80,10 +88,10 @@ def test_sensitivities_are_the_derivatives_by_the_squares() -> None:
 @pytest.mark.parametrize("j", [0, 1, 2])
 def test_a_neutral_fold_changes_nothing(j: int) -> None:
     y = np.exp(GRID)
-    fit = projected_fit(Shape((0, 0, 0)), np.array([0.5, 1.0, -0.7]), GRID, y, WEIGHTS, 5)
+    fit = projected_fit(Shape((0, 0, 0)), np.array([0.5, 1.0, -0.7]), GRID, y, 5)
     assert fit is not None
     shape, theta = add_fold(fit.shape, fit.theta, j)
-    again = projected_fit(shape, theta, GRID, y, WEIGHTS, 0)
+    again = projected_fit(shape, theta, GRID, y, 0)
     assert again is not None
     if j < 2:
         assert again.rms == pytest.approx(fit.rms, rel=1e-6)
@@ -101,12 +109,59 @@ def test_weight_count_is_the_formula(levels: tuple[int, ...]) -> None:
 
 def test_shrinking_lowers_the_demand_for_levels() -> None:
     y = np.sin(np.pi * GRID / 2)
-    fit = projected_fit(Shape((0, 0, 0)), np.array([0.5, 1.0, -0.7]), GRID, y, WEIGHTS, 40)
+    fit = projected_fit(Shape((0, 0, 0)), np.array([0.5, 1.0, -0.7]), GRID, y, 40)
     assert fit is not None
     moved = shrink(fit, GRID, y, 30 * fit.rms, 40)
     before, after = (math.prod(np.abs(d).max() for d in evaluate(f.shape, f.parameters, GRID)[1]) for f in (fit, moved))
     assert after < 0.9 * before
     assert moved.rms < 20 * fit.rms
+
+
+def test_chains_side_by_side_are_fitted_as_one_by_one() -> None:
+    y = np.sin(np.pi * GRID / 2)
+    shape = Shape((0, 0, 0))
+    thetas = np.random.default_rng(2).normal(size=(5, shape.nonlinear))
+    together = projected_fits(shape, thetas, GRID, y, 12)
+    for theta, fit in zip(thetas, together, strict=True):
+        alone = projected_fit(shape, theta, GRID, y, 12)
+        assert alone is not None and fit is not None
+        assert fit.rms == pytest.approx(alone.rms, rel=1e-3)
+        values = evaluate(shape, fit.parameters, GRID)[0]
+        assert np.sqrt(np.mean((values - y) ** 2)) == pytest.approx(fit.rms, rel=1e-6)
+
+
+def test_a_chain_that_overflows_is_dropped_and_its_neighbours_stay() -> None:
+    y = np.exp(GRID)
+    thetas = np.array([[0.5, 1.0, -0.7], [np.inf, 1.0, 0.0], [0.4, 0.9, -0.6]])
+    with np.errstate(all="ignore"):
+        first, second, third = projected_fits(Shape((0, 0, 0)), thetas, GRID, y, 5)
+    assert second is None and first is not None and third is not None
+
+
+def test_hops_find_lower_floors_and_are_deterministic() -> None:
+    y = np.exp(GRID)
+    shape = Shape((0, 0, 0))
+    starts = np.random.default_rng(4).normal(size=(8, shape.nonlinear))
+    fits = [shrink(f, GRID, y, 1e-6, 20) for f in projected_fits(shape, starts, GRID, y, 60) if f is not None]
+    before = min(promise(f, GRID, 1e-6, 40.0) for f in fits)
+    pool = wander(fits, GRID, y, 1e-6, 8, seed=1)
+    assert promise(pool[0], GRID, 1e-6, 40.0) < before - 5  # in weights
+    again = wander(fits, GRID, y, 1e-6, 8, seed=1)
+    assert [f.parameters.tolist() for f in again] == [f.parameters.tolist() for f in pool]
+
+
+def test_the_expected_error_counts_fit_and_squares() -> None:
+    y = np.exp(GRID)
+    fit = projected_fit(Shape((0, 0)), np.array([0.5]), GRID, y, 30)
+    assert fit is not None
+    values, parts = evaluate(fit.shape, fit.parameters, GRID)
+    fine = expected_error(fit, GRID, y, np.array([40.0, 40.0]))
+    assert fine == pytest.approx(np.abs(values - y).max(), rel=1e-9)
+    coarse = expected_error(fit, GRID, y, np.array([3.0, 40.0]))
+    assert coarse <= fine + np.abs(parts[0]).max() * 4.0**-4 / 2 * (1 + 1e-12)
+    assert coarse >= np.abs(parts[0]).max() * 4.0**-4 / 2
+    broken = Fit(fit.shape, fit.parameters * np.nan, fit.rms)
+    assert expected_error(broken, GRID, y, np.array([3.0, 3.0])) == math.inf
 
 
 def test_symmetries_are_found_and_only_where_they_are() -> None:

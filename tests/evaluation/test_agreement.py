@@ -194,7 +194,7 @@ def test_the_builtin_max_would_be_caught() -> None:
     assert sound.contains(fmpq(1)) and not unsound.contains(fmpq(1))
 
 
-@pytest.mark.parametrize("name", ["sin", "arcsin", "exp2", "tanh", "sigmoid", "floor"])
+@pytest.mark.parametrize("name", ["sin", "arcsin", "exp2", "tanh", "sigmoid", "floor", "exp", "softplus", "gelu", "arctan"])
 def test_balls_of_other_activations_contain_the_float_values(name: str) -> None:
     b = Builder(1)
     net = b.build([b.unit(b.input() * 0.75, name)])

@@ -1,5 +1,6 @@
 """Do both float64 backends follow the documented rounding rule, and refuse what they cannot take?"""
 
+import math
 import subprocess
 import sys
 from typing import Any
@@ -142,7 +143,7 @@ def test_unknown_backend_and_unsupported_activation() -> None:
         evaluate(wave, 0.5, backend="fused")
 
 
-@pytest.mark.parametrize("name", ["sin", "arcsin", "exp2", "tanh", "sigmoid"])
+@pytest.mark.parametrize("name", ["sin", "arcsin", "exp2", "tanh", "sigmoid", "exp", "softplus", "gelu", "arctan"])
 def test_other_activations_agree_with_their_formula(name: str) -> None:
     b = Builder(1)
     net = b.build([b.unit(b.input(), name)])
@@ -153,6 +154,10 @@ def test_other_activations_agree_with_their_formula(name: str) -> None:
         "exp2": np.exp2,
         "tanh": np.tanh,
         "sigmoid": lambda t: 1 / (1 + np.exp(-t)),
+        "exp": np.exp,
+        "softplus": lambda t: np.log1p(np.exp(t)),
+        "gelu": lambda t: t * np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in t]),
+        "arctan": np.arctan,
     }
     np.testing.assert_allclose(net(t), formula[name](t), rtol=1e-15)
 

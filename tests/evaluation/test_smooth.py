@@ -38,3 +38,28 @@ def test_sigma3_far_out_keeps_its_sine():
         x = arb(2) ** 900 + arb(fmpq(1, 3))
         sine = arb.pi() * x * x * (smooth.sigma3_ball(x) + 3 * smooth.sigma3_ball(-x) - 7)
         assert abs(sine - arb(fmpq(1, 3)).sin_pi()) < 1e-200
+
+
+def test_the_two_imitations_by_sigma3_stay_within_their_bounds():
+    """sin(pi y) within 3 |y|/X, arcsin v within pi sqrt(tau/2) + 44 (tau + e), also where v leaves [-1, 1] by e."""
+    with working_precision(2000):
+        x = arb(2) ** 40
+        for k in range(-40, 41):
+            y = arb(fmpq(k, 3))
+            sine = arb.pi() * x * x * (smooth.sigma3_ball(x + y) + 3 * smooth.sigma3_ball(-x - y) - 7)
+            assert abs(sine - y.sin_pi()) <= 3 * abs(y) / x
+        worst = 0.0
+        for exponent in (6, 20, 60):
+            tau = arb(2) ** -exponent
+            for v in [arb(k) / 16 for k in range(-16, 17)] + [
+                s * (1 + e) for s in (-1, 1) for e in (tau / 3, -tau / 3, 5 * tau)
+            ]:
+                found = arb.pi() * (
+                    (smooth.sigma3_ball(v + tau) - smooth.sigma3_ball(v - tau)) / (2 * tau) - arb(fmpq(3, 2))
+                )
+                over = max(0.0, float(abs(v)) - 1)
+                inside = arb(1) if v > 1 else arb(-1) if v < -1 else v
+                gap, bound = abs(found - inside.asin()), arb.pi() * (tau / 2).sqrt() + 44 * (tau + over)
+                assert gap <= bound
+                worst = max(worst, float(gap / bound))
+        assert worst > 0.2  # the bound is not idle

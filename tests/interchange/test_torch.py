@@ -76,8 +76,8 @@ def test_sequential_modules() -> None:
 def test_refusals() -> None:
     torch = pytest.importorskip("torch")
     nn = torch.nn
-    with pytest.raises(UnsupportedError, match="GELU, LSTM"):
-        from_torch(nn.Sequential(nn.Linear(1, 1), nn.GELU(), nn.LSTM(1, 1)))
+    with pytest.raises(UnsupportedError, match="Bilinear, LSTM"):
+        from_torch(nn.Sequential(nn.Linear(1, 1), nn.Bilinear(1, 1, 1), nn.LSTM(1, 1)))
     for wrong in (3, nn.ReLU(), nn.Sequential(nn.Linear(2, 3), nn.Linear(2, 2))):
         with pytest.raises(InputError):
             from_torch(wrong)
@@ -86,3 +86,16 @@ def test_refusals() -> None:
         broken.weight.fill_(float("nan"))
     with pytest.raises(InputError):
         from_torch(broken)
+
+
+def test_softplus_and_gelu_become_units() -> None:
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    module = nn.Sequential(nn.Linear(1, 3), nn.Softplus(beta=2.0), nn.Linear(3, 2), nn.GELU(), nn.Linear(2, 1)).double()
+    network = from_torch(module)
+    assert {"softplus", "gelu"} <= network.activations
+    x = torch.linspace(-2, 2, 101, dtype=torch.float64)[:, None]
+    assert np.abs(network(x[:, 0].numpy()) - module(x)[:, 0].detach().numpy()).max() < 1e-13
+    assert np.abs(network(x[:, 0].numpy()) - to_torch(network)(x)[:, 0].numpy()).max() < 1e-13
+    with pytest.raises(UnsupportedError, match="tanh"):
+        from_torch(nn.Sequential(nn.Linear(1, 1), nn.GELU(approximate="tanh")))

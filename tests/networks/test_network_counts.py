@@ -111,7 +111,7 @@ def test_the_lipschitz_bound_holds(seed: int) -> None:
         lambda: Network(1, [layer("identity", [0.0], [block(0, [0, 1], [0], [1.0], [3])])], (fmpq(0), fmpq(1))),
         lambda: Network(1, [layer("identity", [0.0], [])], (fmpq(1),)),
         lambda: Network(1, [layer("identity", [1.0], [], [1])], (fmpq(0), fmpq(0))),
-        lambda: layer("softplus", [0.0], []),
+        lambda: layer("cube", [0.0], []),
         lambda: layer("relu", [0.0, 1.0], [dense_block(0, [[1.0]])]),
         lambda: layer("relu", [0.0], [dense_block(0, [[1.0]]), dense_block(0, [[2.0]])]),
         lambda: layer("relu", [[0.0]], []),

@@ -1,5 +1,7 @@
 """Does the region-by-region proof, which knows nothing of tables, agree with the structural one, and does it see faults?"""
 
+import dataclasses
+
 import pytest
 from flint import fmpq
 
@@ -29,6 +31,18 @@ def test_a_changed_digit_shows():
     pool[longest] = pool[longest] * fmpq(3)
     bound, _ = region_bound(Network(1, a.network.layers, pool), f)
     assert bound > 5 * a.bound
+
+
+def test_certificates_are_proved_again_region_by_region():
+    f = Target("sin(pi*x)/2")
+    a = sin_arcsin(f, 1e-2).certified()
+    for level in ("regions", "full"):
+        report = a.certificate.check(level)
+        assert report and "regions between folds" in str(report)
+    lower = dataclasses.replace(a.certificate, upper=a.certificate.lower * 1.0001)
+    assert "regions between folds" not in str(lower.check("regions"))
+    with pytest.raises(UnsupportedError, match="full"):
+        sin_arcsin(f, 1e-2, order=2).certified().certificate.check("full")
 
 
 def test_networks_of_other_kinds_are_refused():

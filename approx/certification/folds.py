@@ -1,6 +1,6 @@
-"""Is the certificate of a sin/arcsin network right? Proved again region by region, from the weights alone (one variable).
+"""How far is a sin/arcsin network of one variable from the target, region by region, from its weights alone?
 
-Shares nothing with the structural proof: no table is decoded and no theorem about tables is used. The domain is cut where
+Shares nothing with proofs by structure: no table is decoded and no theorem about tables is used. The domain is cut where
 arcsin(sin z) changes its branch, at exact rational points; on a region every z is an exact affine function of x, addresses are
 exact constants (or, on ramps, unknown sines in [-1, 1]), and long sines are evaluated in balls. Output units
 sin(v +- psi + pi/2) with sin psi affine are expanded by the addition theorem; the terms cos v cos psi must cancel exactly. So
@@ -15,6 +15,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
+from approx.certification.certificate import Certificate
 from approx.errors import UnsupportedError
 from approx.networks import Network
 from approx.numbers import ClosedForm, absolute, asin, float_up, pi, sin, to_ball, working_precision
@@ -23,6 +24,8 @@ from approx.targets import Target
 _ROUGH, _GUARD = 128, 96
 #: Factors known at least this well count as constants.
 _SURE = 2.0**-40
+#: At level "regions" networks of more bits than this (about 200 cells) are not followed.
+_QUICK = 5_000
 _MOST_REGIONS, _HALVINGS = 2_000_000, 12
 #: What is known of a unit on a region: ("affine", slope, constant), ("ball", value), ("sine", affine), ("wave", affine).
 _Known = tuple[Any, ...]
@@ -31,7 +34,8 @@ _Known = tuple[Any, ...]
 def region_bound(network: Network, target: Target) -> tuple[float, int]:
     """(bound, regions): sup |target - network| <= bound on the domain, proved on that many regions; inf if not finite.
 
-    One variable, networks of `sin_arcsin` of order 1. Cost: about a millisecond and two evaluations of the longest sines per
+    One variable; sines and arcsines that fold, address and multiply as those of constructions.superexpressive.sin_arcsin of
+    order 1. Cost: about a millisecond and two evaluations of the longest sines per
     region, some eight regions per cell. Raises UnsupportedError for networks of another kind.
     """
     if network.inputs != 1 or network.activations != {"sin", "arcsin", "identity"}:
@@ -47,6 +51,22 @@ def region_bound(network: Network, target: Target) -> tuple[float, int]:
             if count > _MOST_REGIONS:
                 raise UnsupportedError(f"region by region: more than {_MOST_REGIONS:,} regions")
     return (float_up(bound) if bound.is_finite() else math.inf), count
+
+
+def check_folds(c: Certificate, net: Network, target: Target, level: str, proved: list[str]) -> bool:
+    """Whether upper was proved again region by region; at level "regions" only where that takes seconds."""
+    if net.inputs != 1 or not net.activations <= {"sin", "arcsin", "identity"}:
+        return False
+    if level == "regions" and net.size.bits > _QUICK:
+        return False
+    try:
+        bound, regions = region_bound(net, target)
+    except UnsupportedError:
+        return False
+    if not bound <= c.upper:
+        return False
+    proved.append(f"|f - net| <= {c.upper:.6g} on the whole domain ({regions} regions between folds)")
+    return True
 
 
 def _length(value: Any) -> int:

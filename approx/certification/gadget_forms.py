@@ -1,0 +1,192 @@
+"""Where are the values of a network on boxes, when whole squares are taken as one convex function? Affine forms of gadgets.
+
+Every node is written as p + a.u + [-e, e], u in [-1, 1]^d, as in affine_forms. For a square, F = F_m(|t|), t in [lo, hi]:
+with any slope s the convex F - s t is largest at an end and smallest at the knot k/2^m where the slopes of F pass s, so
+F = s t + [least, most]; s is that of the chord. This costs O((hi - lo)^2) and nothing where F has no knot inside, however
+many ReLUs the square is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from flint import fmpq
+
+from approx.certification.affine_forms import affine_forms, relu_form
+from approx.certification.gadgets import Form, Reading, read
+from approx.certification.pieces import Program
+from approx.numbers import to_float
+
+_UNIT = 2.0**-53
+#: Squares of more levels than this are taken as t^2 + [0, 4^-(m+1)].
+_FINEST = 24
+#: Nodes times boxes that are worked on at once: cache.
+_CHUNK = 100_000
+#: Larger networks are not read: exact arithmetic would take seconds.
+_MOST_WEIGHTS = 60_000
+
+
+Forms = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+
+
+def forms_of(program: Program, domain: list[tuple[Any, Any]]) -> tuple[Forms, str]:
+    """(the affine forms on boxes of the domain, their name): of gadgets where the network has any, otherwise of its units."""
+    network = program.network
+    if network.size.weights <= _MOST_WEIGHTS and network.tags["piecewise_linear"]:
+        reading = read(network, [(fmpq(a), fmpq(b)) for a, b in domain])
+        if reading is not None and reading.squares:
+            return GadgetForms(reading), "affine forms of gadgets"
+    return (lambda centre, half: affine_forms(program, centre, half)), "affine forms"
+
+
+class _Level:
+    """Nodes that read earlier ones only: a sparse matrix, constants, and which of them are squares."""
+
+    def __init__(self, forms: list[Form], columns: int, inputs: int) -> None:
+        rows, cols, values = [], [], []
+        self.constant = np.zeros(len(forms))
+        for i, form in enumerate(forms):
+            for key, value in form.items():
+                if key < 0:
+                    self.constant[i] = to_float(value)
+                else:
+                    rows.append(i)
+                    cols.append(key)
+                    values.append(to_float(value))
+        self.matrix = scipy.sparse.csr_array((values, (rows, cols)), shape=(len(forms), columns))
+        self.absolute = abs(self.matrix)
+        self.length = np.diff(self.matrix.indptr) + 4.0
+
+    def apply(self, p: np.ndarray, a: np.ndarray, e: np.ndarray, sizes: np.ndarray):  # type: ignore[no-untyped-def]
+        """The affine forms (p, a, e) of the rows, with all roundings in e (see affine_forms).
+
+        sizes: |p| + sum |a| of what is read.
+        """
+        units, (_, d, n) = len(self.constant), a.shape
+        known = self.matrix.shape[1]
+        q = self.matrix @ p[:known] + self.constant[:, None]
+        b = (self.matrix @ a[:known].reshape(known, d * n)).reshape(units, d, n)
+        size = self.absolute @ sizes[:known] + np.abs(self.constant)[:, None]
+        spread = (self.absolute @ e[:known]) * (1 + 2.0**-30)
+        # One unit of rounding per weight more, because a weight may be the float64 next to a rational.
+        return q, b, spread + (1.01 * _UNIT) * (self.length[:, None] + 3) * size + 2.0**-1000
+
+
+class GadgetForms:
+    """The affine forms of a Reading on boxes."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.inputs = d = reading.inputs
+        depth = [0] * (d + len(reading.nodes))
+        for n, node in enumerate(reading.nodes):
+            depth[d + n] = 1 + max((depth[k] for k in node.form if k >= 0), default=0)
+        # Stable: nodes of one depth keep their order, so a node comes after all that it reads.
+        order = sorted(range(len(reading.nodes)), key=lambda n: depth[d + n])
+        place = {d + n: d + i for i, n in enumerate(order)}
+
+        def moved(form: Form) -> Form:
+            return {place.get(k, k): v for k, v in form.items()}
+
+        self.count = d + len(order)
+        self.levels: list[tuple[int, _Level, np.ndarray, np.ndarray, np.ndarray]] = []
+        start = 0
+        while start < len(order):
+            end = start
+            while end < len(order) and depth[d + order[end]] == depth[d + order[start]]:
+                end += 1
+            nodes = [reading.nodes[n] for n in order[start:end]]
+            self.levels.append(
+                (
+                    d + start,
+                    _Level([moved(n.form) for n in nodes], d + start, d),
+                    np.flatnonzero([n.levels is None for n in nodes]),
+                    np.array([-1 if n.levels is None else n.levels for n in nodes]),
+                    np.array([n.two_sided for n in nodes]),
+                )
+            )
+            start = end
+        forms = [reading.output, *(f for f, _, _ in reading.promises)]
+        self.last = _Level([moved(f) for f in forms], self.count, d)
+        self.two_sided = np.array([side for _, side, _ in reading.promises], dtype=bool)
+        self.drift = np.array([to_float(size) for _, _, size in reading.promises]) * (1 + 2.0**-50)
+
+    def __call__(self, centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(p, a, e, weight) per box, see affine_forms."""
+        chunk = max(64, _CHUNK // (self.count + 1))
+        parts = [self._forms(centre[k : k + chunk], half[k : k + chunk]) for k in range(0, max(len(centre), 1), chunk)]
+        p, a, e, blame = (np.concatenate(c) for c in zip(*parts, strict=True))
+        return p, a, e, blame
+
+    def _forms(self, centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        n, d = centre.shape
+        p, a, e = np.zeros((self.count, n)), np.zeros((self.count, d, n)), np.zeros((self.count, n))
+        p[:d] = centre.T
+        for i in range(d):
+            a[i, i] = half[:, i]
+        blame = np.zeros((d, n))
+        sizes = np.abs(p) + np.abs(a).sum(axis=1)
+        for first, level, relus, levels, two_sided in self.levels:
+            q, b, f = level.apply(p, a, e, sizes)
+            radius = (np.abs(b).sum(axis=1) + f) * (1 + 2.0**-40)
+            lo, hi = q - radius, q + radius
+            to = slice(first, first + len(levels))
+            squares = np.flatnonzero(levels >= 0)
+            if len(squares) == 0:
+                p[to], a[to], e[to] = relu_form(q, b, f, lo, hi, blame)
+            elif len(relus):
+                at = first + relus
+                p[at], a[at], e[at] = relu_form(q[relus], b[relus], f[relus], lo[relus], hi[relus], blame)
+            if len(squares):
+                at = first + squares
+                p[at], a[at], e[at] = _square(
+                    q[squares], b[squares], f[squares], lo[squares], hi[squares],
+                    levels[squares][:, None], two_sided[squares][:, None], blame,
+                )  # fmt: skip
+            sizes[to] = np.abs(p[to]) + np.abs(a[to]).sum(axis=1)
+        q, b, f = self.last.apply(p, a, e, sizes)
+        error = f[0]
+        if len(self.drift):
+            radius = (np.abs(b[1:]).sum(axis=1) + f[1:]) * (1 + 2.0**-40)
+            far = _distance(q[1:] - radius, q[1:] + radius, self.two_sided[:, None])
+            error = (error + self.drift @ far) * (1 + 2.0**-40)
+        return q[0], b[0].T, error, blame.T
+
+
+def _distance(lo: np.ndarray, hi: np.ndarray, two_sided: np.ndarray) -> np.ndarray:
+    """How far |t| (two-sided) or t can be outside of [0, 1] for t in [lo, hi]; NaN stays NaN."""
+    return np.maximum(np.maximum(hi - 1, np.where(two_sided, -lo - 1, -lo)), 0.0)
+
+
+def _square(p, a, e, lo, hi, levels, two_sided, blame):  # type: ignore[no-untyped-def]
+    fine = levels > _FINEST
+    scale = np.ldexp(1.0, np.minimum(levels, _FINEST))
+    at_lo, at_hi = _interpolant(lo, scale), _interpolant(hi, scale)
+    width = hi - lo
+    slope = np.where(width > 0, (at_hi - at_lo) / np.where(width > 0, width, 1.0), 2 * lo)
+    most = np.maximum(at_lo - slope * lo, at_hi - slope * hi)
+    knot = np.ceil((slope * scale - 1) / 2)
+    least = np.full_like(most, np.inf)
+    for k in (knot - 1, knot, knot + 1):
+        t = np.clip(k / scale, lo, hi)
+        least = np.minimum(least, _interpolant(t, scale) - slope * t)
+    reach = np.maximum(np.abs(lo), np.abs(hi))
+    least = np.where(fine, np.minimum(least, -0.25 * slope * slope), least)
+    # F_m for m > _FINEST lies between the square and the interpolant at _FINEST.
+    far = np.maximum(np.maximum(reach - 1, 0.0), np.where(two_sided, 0.0, np.maximum(-lo, 0.0)))
+    gap = 0.5 * (most - least)
+    rounding = 64 * _UNIT * (reach * reach + np.abs(slope) * reach + np.abs(p) * np.abs(slope)) + 2.0**-1000
+    total = np.abs(a).sum(axis=1)
+    share = np.abs(a) / np.where(total > 0, total, 1.0)[:, None, :]
+    blame += np.einsum("un,udn->dn", np.where(np.isfinite(gap), gap, 0.0), share)
+    new_e = (np.abs(slope) * e + gap + rounding + (8 + 2 * far) * far) * (1 + 2.0**-50)
+    return slope * p + 0.5 * (most + least), slope[:, None, :] * a, new_e + 8 * _UNIT * np.abs(slope) * total
+
+
+def _interpolant(t: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The interpolant of t^2 at the multiples of 1/scale."""
+    size = np.abs(t)
+    k = np.floor(size * scale)
+    return ((2 * k + 1) / scale) * size - (k / scale) * ((k + 1) / scale)
