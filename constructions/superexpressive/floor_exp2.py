@@ -161,8 +161,11 @@ def _amplitude(target: Target, delta: fmpq, given: Any) -> fmpq:
             raise InputError("amplitude", given, "a positive number")
         return size
     bound = target.derivative_bound((0,) * target.dimension)
+    everywhere = target.ball(target.domain.balls())
+    if everywhere.is_finite():  # for callables the only bound there is
+        bound = min(bound, float_up(everywhere.abs_upper()))
     if not bound < float("inf"):
-        raise RegularityError(f"target {target.text}: not shown to be bounded")
+        raise RegularityError(f"target {target.text}: not shown to be bounded; give amplitude=")
     return delta * max(1, int((to_fmpq(bound) / delta).ceil()))
 
 

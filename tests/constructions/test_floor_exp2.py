@@ -10,6 +10,7 @@ from approx import Target
 from approx.errors import InputError, RegularityError, UnreachableError, UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.numbers import to_float
+from approx.targets import Regularity
 from constructions.superexpressive import floor_exp2
 
 F1 = (Target("sin(pi*x)*cos(pi*y)/2"), ("1", "pi"), 1)
@@ -90,3 +91,10 @@ def test_values_are_those_of_the_cells_also_where_float64_would_hold_the_weights
     points = np.linspace(-0.75, -0.5, 101) + 1e-4
     exact = [to_float(v) for v in evaluate_exact(a.network, points[:-1])]
     assert np.abs(a(points[:-1]) - exact).max() < 1e-14
+
+
+def test_callables_are_bounded_by_their_declared_continuity():
+    f = Target(lambda x: np.sin(3 * x), domain=(0, 1), regularity=Regularity(lipschitz=3.0))
+    a = floor_exp2(f, 0.2)
+    c = a.certify()
+    assert c.status == "conditional" and c.upper <= a.bound <= 0.2
