@@ -80,12 +80,13 @@ def floor_exp2(
     if not 1 <= target.dimension <= 3:
         raise InputError("target", f"{target.dimension} variables", "1, 2 or 3 variables")
     plan = _plan(target, goal, hoelder, amplitude)
-    digits = _digits(target, plan)
+    digits, above = _digits(target, plan)
     table = packed(digits, plan.width)
     network = _network(target, plan, table, form)
     sides = [(high - low) / plan.divisions for low, high in target.domain]
     spread = variation_within(target, sides)
-    quantum = float_up(plan.delta * (1 + fmpq(1, 2**40)))
+    # f lies 0 .. above over its digit; with the fraction kept, the network lies 0 .. delta over it, too.
+    quantum = above if form == "two" else max(above, float_up(plan.delta))
     return Approximant(
         network=network,
         target=target,
@@ -122,8 +123,8 @@ def _plan(target: Target, goal: fmpq, hoelder: tuple[Any, Any] | None, amplitude
         needed = (ratio.log() / alpha).exp() if constant > 0 else arb(1)
         if 1 / alpha == 2 and constant > 0:
             needed = ratio * ratio
-        # A ball around a whole number stands for that number: a little below it would only move the proved bound.
-        lower = needed.lower()
+        # A ball around a whole number stands for that number. Where M is ours to choose, it leaves room for rounding.
+        lower = needed.lower() * (1 if hoelder else 1 + arb(2) ** -30)
         if not lower.is_finite():
             raise RegularityError(f"target {target.text}: no finite Hölder constant")
         divisions = max(1, int(to_fmpq(lower.ceil()).p))
@@ -169,8 +170,8 @@ def _amplitude(target: Target, delta: fmpq, given: Any) -> fmpq:
     return delta * max(1, int((to_fmpq(bound) / delta).ceil()))
 
 
-def _digits(target: Target, plan: Plan) -> np.ndarray:
-    """The digits q_r, the largest ones that are proved not to lie above f."""
+def _digits(target: Target, plan: Plan) -> tuple[np.ndarray, float]:
+    """The digits q_r, the largest ones that are proved not to lie above f; and a bound of f + R - delta q_r."""
     corners = [
         [low + (high - low) * fmpq(k, plan.divisions) for k in range(plan.divisions + 1)] for low, high in target.domain
     ]
@@ -185,7 +186,8 @@ def _digits(target: Target, plan: Plan) -> np.ndarray:
     digits = np.where(touching, 0, digits)
     if digits.min() < 0 or digits.max() >= 2**plan.width:
         raise InputError("amplitude", size, f"a bound of |f|, which reaches {float(np.abs(middle).max()):.6g}")
-    return digits.astype(np.int64)
+    above = np.maximum(np.abs(middle + size - digits * step) + rounding, 0).max() * (1 + 2.0**-50)
+    return digits.astype(np.int64), float(above)
 
 
 def _network(target: Target, plan: Plan, table: int, form: str) -> Network:
