@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _MOST_WEIGHTS = 20_000
 _MOST_NODES, _MOST_COPIES = 2_000, 2_000_000
 _LEAST_BITS, _MOST_BITS = 192, 2048
+#: Operations of f for one block of the domain.
+_WORK = 20_000
 #: Halvings when the goal is 0, which bounds with a rounding never meet.
 _HOPELESS = 32
 #: Pieces narrower than this are not halved.
@@ -47,14 +49,13 @@ class Goal(Protocol):
 class ExactRung:
     """Bounds of |f - net| on intervals with rational ends."""
 
-    #: Halvings for one block of the domain.
-    STEPS = 2_000
-
     def __init__(self, network: Network, target: Target) -> None:
         self.network, self.target = network, target
         self.available = (
             bool(network.tags["rational"]) and network.size.weights <= _MOST_WEIGHTS and not target.assumptions
         )
+        #: Halvings for one block of the domain: about a second.
+        self.steps = _WORK // max(10, len(target.program.instructions)) if self.available else 0
 
     def enclose(self, left: fmpq, right: fmpq, asker: Goal, steps: int) -> tuple[float, int]:
         """(bound of |f - net| on [left, right], halvings used): best first, until the asker's goal is met."""

@@ -9,7 +9,8 @@ from approx.evaluation import evaluate_exact
 from approx.networks import Builder, Network, dense_block, layer
 from approx.numbers import to_fmpq, working_precision
 
-UNARY = "sin({}) exp({}) tanh({}) abs({}) sqrt(1+({})**2) arctan({}) ({})**2 cos(3*({})) 1/(2+({})**2)".split()
+UNARY = ("sin({})", "exp({})", "tanh({})", "abs({})", "sqrt(1+({})**2)", "arctan({})", "({})**2", "cos(3*({}))",
+         "1/(2+({})**2)")  # fmt: skip
 BINARY = ("({})+({})", "({})*({})", "({})-({})", "max({},{})", "min({},{})")
 #: Points per pair: a grid that no dyadic network meets, and the network's own breakpoints are found by nobody else here.
 POINTS = 25
