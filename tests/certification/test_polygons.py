@@ -87,7 +87,8 @@ def test_random_pairs_are_tight_and_true(seed):
 def test_auto_takes_rectangles_for_easy_networks_and_polygons_for_hard_ones():
     easy = network(np.random.default_rng(1), 2, [32, 32])
     assert "rectangles" in certify(easy, Target("x*y", SQUARE), rtol=0.05).method
-    assert "polygons" in certify(product(5), Target("x*y + x**3/1000", SQUARE)).method  # no structure is known for it
+    f = Target("sin(3*x)*exp(y)", UNIT)
+    assert "polygons" in certify(simplicial(f, 1.0, cells=8).network, f).method
 
 
 # -- kinks and poles of f ------------------------------------------------------------------------------------------------
