@@ -35,7 +35,9 @@ Forms = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndar
 def forms_of(program: Program, domain: list[tuple[Any, Any]]) -> tuple[Forms, str]:
     """(the affine forms on boxes of the domain, their name): of gadgets where the network has any, otherwise of its units."""
     network = program.network
-    if network.size.weights <= _MOST_WEIGHTS and network.tags["piecewise_linear"]:
+    # Teeth read z - 1/2: without such biases there is nothing to look for.
+    teeth = sum(int(np.count_nonzero(l.bias.floats == -0.5)) for l in network.layers)
+    if teeth > 1 and network.size.weights <= _MOST_WEIGHTS and network.tags["piecewise_linear"]:
         reading = read(network, [(fmpq(a), fmpq(b)) for a, b in domain])
         if reading is not None and reading.squares:
             return GadgetForms(reading), "affine forms of gadgets"

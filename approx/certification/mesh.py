@@ -65,7 +65,7 @@ class Mesh:
             # Two bits per row, so that one pass over the corners serves many rows.
             rows = values[first : first + _ROWS_PER_WORD]
             kind: type = np.uint8 if len(rows) <= 4 else np.uint64
-            word = np.zeros(values.shape[1], dtype=kind)
+            word: np.ndarray = np.zeros(values.shape[1], dtype=kind)
             for k, row in enumerate(rows):
                 word |= ((row > 0) + 2 * (row < 0).astype(np.uint8)).astype(kind) << kind(2 * k)
             seen = np.bitwise_or.reduceat(word[self.corners], self.start[:-1])
