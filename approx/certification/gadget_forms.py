@@ -37,10 +37,11 @@ def forms_of(program: Program, domain: list[tuple[Any, Any]]) -> tuple[Forms, st
     network = program.network
     # Teeth read z - 1/2: without such biases there is nothing to look for.
     teeth = sum(int(np.count_nonzero(l.bias.floats == -0.5)) for l in network.layers)
-    if teeth > 1 and network.size.weights <= _MOST_WEIGHTS and network.tags["piecewise_linear"]:
+    wanted = teeth > 1 or len(domain) > 2
+    if wanted and network.size.weights <= _MOST_WEIGHTS and network.tags["piecewise_linear"]:
         reading = read(network, [(fmpq(a), fmpq(b)) for a, b in domain])
-        if reading is not None and reading.squares:
-            return GadgetForms(reading), "affine forms of gadgets"
+        if reading is not None and (reading.squares or len(domain) > 2):
+            return GadgetForms(reading), "affine forms of gadgets" if reading.squares else "affine forms, there and back"
     return (lambda centre, half: affine_forms(program, centre, half)), "affine forms"
 
 
