@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _START, _MOST = 128, 8192
 #: Activations as functions of the target language.
 _DIRECT = {"relu": "relu", "abs": "abs", "sin": "sin", "arcsin": "arcsin", "exp": "exp", "tanh": "tanh",
-           "sigmoid": "sigmoid", "arctan": "arctan"}  # fmt: skip
+           "sigmoid": "sigmoid", "arctan": "arctan", "sqrt": "sqrt"}  # fmt: skip
 ADMITTED = _DIRECT.keys() | {"identity", "exp2", "softplus", "gelu"}
 Sides = tuple[tuple[fmpq, fmpq], ...]
 

@@ -221,7 +221,7 @@ def _search(
     if method == "taylor" or (method == "auto" and not network.tags["piecewise_linear"]):
         from approx.certification.taylor import certify_taylor
 
-        return certify_taylor(network, target, rtol, atol, work)
+        return certify_taylor(network, target, rtol, atol, work, otherwise=method == "auto")
     if target.dimension == 2 and method in ("auto", "polygons"):
         if network.tags["piecewise_linear"]:
             from approx.certification.polygons import certify_polygons

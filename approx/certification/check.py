@@ -26,8 +26,6 @@ from approx.certification.certificate import Certificate, network_digest
 from approx.certification.check_function import CheckFunction
 from approx.certification.check_steps import check_cells
 from approx.errors import InputError, UnsupportedError
-from approx.evaluation import evaluate_exact
-from approx.evaluation.exact import RATIONAL
 from approx.evaluation.fitness import unfit_reason
 from approx.networks import PIECEWISE_LINEAR, Network
 from approx.numbers import to_fmpq, working_precision
@@ -137,8 +135,6 @@ def _gap_at(net: Network, f: CheckFunction, point: list[fmpq]) -> arb:
             for unit, weight in terms:
                 z = z + weight * values[unit]
             values.append(z if activation == "identity" or z >= 0 else -z if activation == "abs" else fmpq(0))
-    elif net.activations <= RATIONAL and net.tags["rational"]:
-        values.append(evaluate_exact(net, [point])[0])
     else:
         from approx.evaluation import evaluate_precisely
 

@@ -24,6 +24,7 @@ from approx.certification.ball_boxes import certify_balls
 from approx.certification.box_cover import BoxCover, box_cover
 from approx.certification.budget import Work
 from approx.certification.taylor_forms import Model, Monomials, TaylorProgram
+from approx.errors import UnsupportedError
 from approx.evaluation import evaluate_balls
 from approx.numbers import float_down, to_fmpq, working_precision
 
@@ -68,18 +69,26 @@ class ModelProgram(Protocol):
 
 
 def certify_taylor(
-    network: Network, target: Target, rtol: float, atol: float, work: Work
+    network: Network, target: Target, rtol: float, atol: float, work: Work, otherwise: bool = False
 ) -> tuple[float, float, Sequence[fmpq], str]:
-    """(lower, upper, witness, method) by branch and bound with Taylor models; any activation, any dimension."""
+    """(lower, upper, witness, method) by branch and bound with Taylor models; any activation, any dimension.
+
+    otherwise: whether balls alone may serve networks that have no Taylor models in float64.
+    """
     from approx.certification.certify import observed_error
 
     order = _ORDERS.get(target.dimension, 2)
     reach = [max(abs(to_fmpq(a)), abs(to_fmpq(b))) for a, b in target.domain]
-    program = TaylorProgram(network, order, reach)
-    guess = observed_error(network, target, 20_000)
-    cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6)
     # Where rounding stops the models of float64, balls go on, if they can hold the network.
     stoppable = network.activations <= BALLS and network.tags["rational"]
+    try:
+        program = TaylorProgram(network, order, reach)
+    except UnsupportedError:
+        if not (stoppable and otherwise):
+            raise
+        return certify_balls(network, target, rtol, atol, work)
+    guess = observed_error(network, target, 20_000)
+    cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6)
     search = Search(program, target, cover, rtol, atol, work, stoppable)
     name = f"taylor (float64 models of order {order})"
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
