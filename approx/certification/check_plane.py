@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Point = tuple[fmpq, fmpq]
 Form = tuple[fmpq, fmpq, fmpq]
-_DEPTH = 60
+_DEPTH = 200
 _MOST_PARTS = 40_000
 _SAMPLE = 64
 #: Rectangles of 1/1024 of the domain start within this share of it.
@@ -174,15 +174,19 @@ def _largest(q: list[arb], shifts: list[tuple[arb, arb]]) -> arb:
     determinant, trace = 4 * q[3] * q[5] - q[4] * q[4], q[3] + q[5]
     if determinant <= 0 or q[3] >= 0 or q[5] >= 0:
         return edge
+    spread = [_all_max([abs(s[i]) for s in shifts]) for i in (0, 1)]
     if not trace < 0:
-        return arb("nan")
+        # Nothing is known of the signs: the quadratic part by its size.
+        square = (
+            abs(q[3]) * spread[0] * spread[0] + abs(q[4]) * spread[0] * spread[1] + abs(q[5]) * spread[1] * spread[1]
+        )
+        return _all_max([q[0] + q[1] * x + q[2] * y for x, y in shifts]) + square
     if determinant > 0:
         x = ((q[4] * q[2] - 2 * q[5] * q[1]) / determinant).mid()
         y = ((q[4] * q[1] - 2 * q[3] * q[2]) / determinant).mid()
         return _tangent(q, x, y, shifts).min(_tangent(q, *place, shifts))
     # One eigenvalue is det / (another below the trace), of unknown sign: along its direction q hardly bends, and the
     # boundary is at most a diagonal away.
-    spread = [_all_max([abs(s[i]) for s in shifts]) for i in (0, 1)]
     return edge + 2 * (abs(determinant).upper() / abs(trace)) * (spread[0] * spread[0] + spread[1] * spread[1])
 
 

@@ -310,6 +310,14 @@ def test_refused_options():
         certify(smooth, Target("x*y", UNIT), method="polygons")
 
 
+@pytest.mark.parametrize("text", ["tanh(4*x-3*y)", "min(abs(x+y-1/3),x**2)", "sin(x)", "x**3+y**3"])
+def test_the_check_copes_with_flat_hessians_and_touched_kinks(text):
+    b = Builder(2)
+    net = b.build([b.relu(b.input(0)) + b.relu(-b.input(0)) - 1 + 0 * b.input(1)])
+    c = polygon_certificate(net, Target(text, SQUARE))
+    assert c.status == "tight" and c.check("full")
+
+
 @pytest.mark.parametrize("level", ["regions", "full"])
 def test_mutated_certificates_are_rejected(level):
     c = polygon_certificate(product(3), XY)
