@@ -77,6 +77,26 @@ def test_any_order_of_summation_stays_within_the_slack(kind: str) -> None:
                 assert abs(to_fmpq(computed) - exact) <= limit
 
 
+def test_the_slack_of_a_box_covers_that_of_its_points() -> None:
+    # Units whose sign is not known on the box have known slopes at the points.
+    rng = np.random.default_rng(6)
+    for sizes in ((1, 3, 1), (1, 2, 2, 1), (2, 3, 3, 1), (2, 6, 6, 6, 1)):
+        for _ in range(20):
+            execution = Execution(perceptron(rng, sizes), "float32")
+            centre, half = rng.normal(size=(1, sizes[0])), np.full((1, sizes[0]), 0.7)
+            points = centre + half * rng.uniform(-1, 1, size=(100, sizes[0]))
+            assert execution.slack(points, 0 * points).max() <= execution.slack(centre, half)[0]
+
+
+def test_a_single_unit_that_changes_its_sign() -> None:
+    # The rounding error of the sum, 2^-24 (1 + 10^6 |x|) or so, arrives at the output times 10^3 where the unit is active.
+    hidden = layer("relu", [1.0], [dense_block(0, [[1e6]])])
+    execution = Execution(Network(1, [hidden, layer("identity", [0.0], [dense_block(1, [[1e3]])])]), "float32")
+    box = execution.slack(np.array([[0.0]]), np.array([[1.0]]))[0]
+    active, dead = execution.slack(np.array([[1.0], [-1.0]]), np.zeros((2, 1)))
+    assert dead < 1e-30 and 100 < active <= box < 1.5 * active
+
+
 def test_cancelling_weights_and_pooled_weights(tmp_path: Path) -> None:
     # 10^6 (x + 1/3) - 10^6 x: float32 loses six digits, and 1/3 is in no format.
     b = Builder(1)
