@@ -27,8 +27,6 @@ from approx.certification.check_function import CheckFunction
 from approx.certification.check_steps import check_cells
 from approx.certification.folds import check_folds
 from approx.errors import InputError, UnsupportedError
-from approx.evaluation import evaluate_exact
-from approx.evaluation.exact import RATIONAL
 from approx.evaluation.fitness import unfit_reason
 from approx.networks import PIECEWISE_LINEAR, Network
 from approx.numbers import to_fmpq, working_precision
@@ -141,8 +139,6 @@ def _gap_at(net: Network, f: CheckFunction, point: list[fmpq]) -> arb:
             for unit, weight in terms:
                 z = z + weight * values[unit]
             values.append(z if activation == "identity" or z >= 0 else -z if activation == "abs" else fmpq(0))
-    elif net.activations <= RATIONAL and net.tags["rational"]:
-        values.append(evaluate_exact(net, [point])[0])
     else:
         from approx.evaluation import evaluate_precisely
 
