@@ -230,7 +230,7 @@ class Search:
             if upper > self.goal and rung.available and not self.exhausted:
                 left = max(exact_end(pieces.left, i), self.domain[0])
                 right = min(exact_end(pieces.right, i), self.domain[1])
-                bound, used = rung.enclose(left, right, self, rung.STEPS - steps) if left <= right else (0.0, 0)
+                bound, used = rung.enclose(left, right, self, rung.steps - steps) if left <= right else (0.0, 0)
                 steps += used
                 upper = min(upper, bound)
             self.rounding |= upper > self.goal

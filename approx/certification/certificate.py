@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flint import fmpq
@@ -73,6 +74,19 @@ class Certificate:
         from approx.certification.check import check_certificate
 
         return check_certificate(self, level)
+
+    def save(self, path: str | Path) -> None:
+        """Write the certificate with its network and target to one file, atomically; Certificate.load reads it back."""
+        from approx.certification.certificate_file import save_certificate
+
+        save_certificate(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Certificate:
+        """The certificate in a file: a claim of whoever wrote it, until `check()` has proved it again."""
+        from approx.certification.certificate_file import load_certificate
+
+        return load_certificate(path)
 
     def summary(self) -> str:
         """One line for people."""

@@ -16,6 +16,7 @@ ball over the piece, h lies below the parabola through both ends with the smalle
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -140,10 +141,18 @@ def _gap_at(net: Network, f: CheckFunction, point: list[fmpq]) -> arb:
                 z = z + weight * values[unit]
             values.append(z if activation == "identity" or z >= 0 else -z if activation == "abs" else fmpq(0))
     else:
-        from approx.evaluation import evaluate_precisely
-
-        values += evaluate_precisely(net, [point], bits=_BITS)
+        values.append(_value_at(net, point))
     return abs(f.value([arb(x) for x in point]) - arb(values[-1]))
+
+
+def _value_at(net: Network, point: list[fmpq]) -> Any:
+    """The output exactly where it is rational, otherwise in balls."""
+    if net.activations <= RATIONAL and net.tags["rational"]:
+        with contextlib.suppress(UnsupportedError):  # 2^t at a t that is no moderate integer
+            return evaluate_exact(net, [point])[0]
+    from approx.evaluation import evaluate_precisely
+
+    return evaluate_precisely(net, [point], bits=_BITS)[0]
 
 
 def _exact(value: float) -> arb:

@@ -38,9 +38,19 @@ class CheckFunction:
             return 2 * self.target.series(ball, 2)[2]
         return self._run([ball], True)[2]
 
-    def _run(self, point: Sequence[arb], single: bool) -> _Triple:
+    def quadratic(self, box: Sequence[arb]) -> list[arb]:
+        """Balls for f, f_x, f_y, f_xx/2, f_xy, f_yy/2 over a box of two balls; not finite where f'' is not bounded."""
+        if self.declared:
+            jet = self.target.jet(list(box), 2)
+            return [jet[k] for k in ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))]
+        # The mixed derivative from those along x, y and x + y.
+        value, by_x, xx = self._run(box, True, (1, 0))
+        _, by_y, yy = self._run(box, True, (0, 1))
+        _, _, both = self._run(box, True, (1, 1))
+        return [value, by_x, by_y, xx / 2, (both - xx - yy) / 2, yy / 2]
+
+    def _run(self, point: Sequence[arb], single: bool, direction: tuple[int, ...] = (1,)) -> _Triple:
         values: list[_Triple] = []
-        one = arb(1) if single else arb(0)
         for step in self.target.program.instructions:
             arguments = [values[i] for i in step.arguments]
             match step.operation:
@@ -49,7 +59,7 @@ class CheckFunction:
                 case "constant":
                     values.append((arb.pi() if step.data == "pi" else arb(1).exp(), arb(0), arb(0)))
                 case "variable":
-                    values.append((point[step.data], one, arb(0)))
+                    values.append((point[step.data], arb(direction[step.data] if single else 0), arb(0)))
                 case _:
                     values.append(_apply(step.operation, arguments, step.data))
         return values[-1]

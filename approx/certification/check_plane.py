@@ -7,7 +7,7 @@ on every part. There h = f - net is a quadratic about the centre m of the boundi
     h(m + d) = h(m) + grad h(m).d + d^T H d / 2 + e,   |e| <= sum |H_ij(box) - H_ij| r_i r_j / 2,   |d_i| <= r_i,
 
 H the Hessian at m. Its maximum over the polygon is that over the edges, unless H is negative definite; then h lies below
-its tangent at any point. Where the derivatives are not finite, h is enclosed over the box by its slopes, or by its values.
+its tangent at any point. Where the derivatives are not finite, h is enclosed by its values over the box.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from flint import arb, fmpq
 
+from approx.certification.check_function import CheckFunction
 from approx.numbers import to_float, to_fmpq
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def check_plane(
             max(lo, min(w - s / 2, hi - s)) for w, s, (lo, hi) in zip(c.witness, (width, height), c.domain, strict=True)
         )
         rectangles = [(u, u + width, v, v + height) for u, v in [(x, y), *corners]]
-    rows = net.exact_rows()
+    rows, f = net.exact_rows(), CheckFunction(target)
     upper = arb(to_fmpq(c.upper))
     polygons = 0
     for left, right, bottom, top in rectangles:
@@ -64,7 +65,7 @@ def check_plane(
             whole = _with_few_polygons(rows, whole)
         for polygon, form in affine_polygons(rows, whole):
             polygons += 1
-            if not below(target, polygon, form, upper):
+            if not below(f, polygon, form, upper):
                 x, y = (sum((corner[i] for corner in polygon), fmpq(0)) / len(polygon) for i in (0, 1))
                 refuted.append(f"|f - net| <= {c.upper:.17g} could not be proved around {[to_float(x), to_float(y)]}")
                 return
@@ -121,17 +122,17 @@ def _side(corners: list[Point], heights: list[fmpq], sign: int) -> list[Point]:
     return kept
 
 
-def below(target: Target, polygon: list[Point], form: Form, upper: arb) -> bool:
+def below(f: CheckFunction, polygon: list[Point], form: Form, upper: arb) -> bool:
     """Whether |f - form| <= upper is proved on the polygon, which is halved where that helps."""
     stack = [(polygon, 0)]
     parts = 0
     while stack:
         corners, depth = stack.pop()
         parts += 1
-        if bound(target, corners, form) <= upper:
+        if bound(f, corners, form) <= upper:
             continue
         x, y = (sum((c[i] for c in corners), fmpq(0)) / len(corners) for i in (0, 1))
-        if depth >= _DEPTH or parts > _MOST_PARTS or abs(_gap(target, (x, y), form)) > upper:
+        if depth >= _DEPTH or parts > _MOST_PARTS or abs(_gap(f, (x, y), form)) > upper:
             return False
         spans = [max(c[i] for c in corners) - min(c[i] for c in corners) for i in (0, 1)]
         axis = 0 if spans[0] >= spans[1] else 1
@@ -143,41 +144,28 @@ def below(target: Target, polygon: list[Point], form: Form, upper: arb) -> bool:
     return True
 
 
-def bound(target: Target, corners: list[Point], form: Form) -> arb:
+def bound(f: CheckFunction, corners: list[Point], form: Form) -> arb:
     """A ball whose points are upper bounds of |f - form| on the polygon; NaN where nothing is known."""
     low = [min(c[i] for c in corners) for i in (0, 1)]
     high = [max(c[i] for c in corners) for i in (0, 1)]
     centre = ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2)
     radius = [arb((b - a) / 2) for a, b in zip(low, high, strict=True)]
     box = [arb(a).union(arb(b)) for a, b in zip(low, high, strict=True)]
-    wide = target.jet(box, 2)
-    if not all(v.is_finite() for v in wide.values()):
-        return _crude(target, box, centre, radius, form)
-    here = target.jet([arb(c) for c in centre], 2)
-    value = here[0, 0] - arb(form[0] * centre[0] + form[1] * centre[1] + form[2])
-    # Taylor coefficients: h = value + g.d + A dx^2 + B dx dy + C dy^2, the latter over the box in `wide`.
-    gradient = [here[1, 0] - arb(form[0]), here[0, 1] - arb(form[1])]
-    second = [here[2, 0], here[1, 1], here[0, 2]]
-    error = abs(wide[2, 0] - second[0]).upper() * radius[0] * radius[0]
-    error += abs(wide[1, 1] - second[1]).upper() * radius[0] * radius[1]
-    error += abs(wide[0, 2] - second[2]).upper() * radius[1] * radius[1]
+    wide = f.quadratic(box)
+    if not all(v.is_finite() for v in wide):
+        return abs(f.value(box) - (arb(form[0]) * box[0] + arb(form[1]) * box[1] + arb(form[2]))).upper()
+    q = f.quadratic([arb(c) for c in centre])
+    q[0] -= arb(form[0] * centre[0] + form[1] * centre[1] + form[2])
+    q[1], q[2] = q[1] - arb(form[0]), q[2] - arb(form[1])
+    error = abs(wide[3] - q[3]).upper() * radius[0] * radius[0]
+    error += abs(wide[4] - q[4]).upper() * radius[0] * radius[1]
+    error += abs(wide[5] - q[5]).upper() * radius[1] * radius[1]
     shifts = [(arb(x - centre[0]), arb(y - centre[1])) for x, y in corners]
-    up = _largest([value, *gradient, *second], shifts)
-    down = _largest([-c for c in (value, *gradient, *second)], shifts)
-    return (up.max(down) + error).upper()
+    return (_largest(q, shifts).max(_largest([-c for c in q], shifts)) + error).upper()
 
 
-def _crude(target: Target, box: list[arb], centre: Point, radius: list[arb], form: Form) -> arb:
-    slopes, _ = target.slopes_and_norm(box)
-    mean = abs(_gap(target, centre, form))
-    for slope, own, r in zip(slopes, form[:2], radius, strict=True):
-        mean += abs(slope - arb(own)).upper() * r
-    natural = abs(target.ball(box) - (arb(form[0]) * box[0] + arb(form[1]) * box[1] + arb(form[2])))
-    return natural.upper() if not mean.is_finite() else mean.upper().min(natural.upper())
-
-
-def _gap(target: Target, point: Point, form: Form) -> arb:
-    return target.ball([arb(c) for c in point]) - arb(form[0] * point[0] + form[1] * point[1] + form[2])
+def _gap(f: CheckFunction, point: Point, form: Form) -> arb:
+    return f.value([arb(c) for c in point]) - arb(form[0] * point[0] + form[1] * point[1] + form[2])
 
 
 def _largest(q: list[arb], shifts: list[tuple[arb, arb]]) -> arb:

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from approx.targets import Target
 
 _MOST_WEIGHTS = 20_000
-_MOST_NODES = 2_000
+_MOST_NODES, _MOST_COPIES = 2_000, 2_000_000
 _LEAST_BITS, _MOST_BITS = 192, 2048
+#: Operations of f for one block of the domain.
+_WORK = 20_000
 #: Halvings when the goal is 0, which bounds with a rounding never meet.
 _HOPELESS = 32
-#: A bound within this factor of a tried point is not worth another halving.
+#: Pieces narrower than this are not halved.
 _FINEST = fmpq(1, 1 << 140)
 
 
@@ -47,14 +49,13 @@ class Goal(Protocol):
 class ExactRung:
     """Bounds of |f - net| on intervals with rational ends."""
 
-    #: Halvings for one block of the domain.
-    STEPS = 2_000
-
     def __init__(self, network: Network, target: Target) -> None:
         self.network, self.target = network, target
         self.available = (
             bool(network.tags["rational"]) and network.size.weights <= _MOST_WEIGHTS and not target.assumptions
         )
+        #: Halvings for one block of the domain: about a second.
+        self.steps = _WORK // max(10, len(target.program.instructions)) if self.available else 0
 
     def enclose(self, left: fmpq, right: fmpq, asker: Goal, steps: int) -> tuple[float, int]:
         """(bound of |f - net| on [left, right], halvings used): best first, until the asker's goal is met."""
@@ -95,12 +96,14 @@ class ExactRung:
     def followed(self, nodes: list[fmpq]) -> list[tuple[fmpq, fmpq]] | None:
         """(node, value of the network) with the network affine between neighbours; None when there are too many."""
         values: list[list[fmpq]] = [nodes]
+        copied = 0
         for activation, bias, terms in self.network.exact_rows():
             z = [sum((w * values[u][i] for u, w in terms), bias) for i in range(len(values[0]))]
             if activation != "identity":
-                values.append(z)
-                values = _with_roots(values)
-                if len(values[0]) > _MOST_NODES:
+                before = len(z)
+                values = _with_roots([*values, z])
+                copied += len(values) * len(values[0]) if len(values[0]) > before else 0
+                if len(values[0]) > _MOST_NODES or copied > _MOST_COPIES:
                     return None
                 z = [abs(v) if activation == "abs" else max(v, fmpq(0)) for v in values.pop()]
             values.append(z)

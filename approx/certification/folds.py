@@ -24,6 +24,8 @@ from approx.targets import Target
 _ROUGH, _GUARD = 128, 96
 #: Factors known at least this well count as constants.
 _SURE = 2.0**-40
+#: Errors below this are not looked at more closely.
+_NOTHING = 2.0**-80
 #: At level "regions" networks of more bits than this (about 200 cells) are not followed.
 _QUICK = 5_000
 _MOST_REGIONS, _HALVINGS = 2_000_000, 12
@@ -204,7 +206,7 @@ def _region_error(target: Target, low: fmpq, high: fmpq, left: arb, right: arb, 
     curve = ends + absolute(target.series(ball, 2)[2]) * arb(high - low) ** 2 / 4
     whole = arb(absolute(target.ball([ball]) - left.union(right)).upper())
     best = arb(curve.upper()).min(whole) if curve.is_finite() else whole
-    if depth >= _HALVINGS or best <= settled or best <= arb(fmpq(51, 50)) * ends:
+    if depth >= _HALVINGS or best <= settled or best <= arb(fmpq(51, 50)) * ends + _NOTHING:
         return best
     middle, between = (low + high) / 2, (left + right) / 2
     return _region_error(target, low, middle, left, between, settled, depth + 1).max(

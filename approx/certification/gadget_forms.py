@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse
 from flint import fmpq
 
-from approx.certification.affine_forms import affine_forms, relu_form
+from approx.certification.affine_forms import affine_forms
 from approx.certification.gadgets import Form, Reading, read
 from approx.certification.pieces import Program
 from approx.numbers import to_float
@@ -35,10 +35,13 @@ Forms = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndar
 def forms_of(program: Program, domain: list[tuple[Any, Any]]) -> tuple[Forms, str]:
     """(the affine forms on boxes of the domain, their name): of gadgets where the network has any, otherwise of its units."""
     network = program.network
-    if network.size.weights <= _MOST_WEIGHTS and network.tags["piecewise_linear"]:
+    # Teeth read z - 1/2: without such biases there is nothing to look for.
+    teeth = sum(int(np.count_nonzero(l.bias.floats == -0.5)) for l in network.layers)
+    wanted = teeth > 1 or len(domain) > 2
+    if wanted and network.size.weights <= _MOST_WEIGHTS and network.tags["piecewise_linear"]:
         reading = read(network, [(fmpq(a), fmpq(b)) for a, b in domain])
-        if reading is not None and reading.squares:
-            return GadgetForms(reading), "affine forms of gadgets"
+        if reading is not None and (reading.squares or len(domain) > 2):
+            return GadgetForms(reading), "affine forms of gadgets" if reading.squares else "affine forms, there and back"
     return (lambda centre, half: affine_forms(program, centre, half)), "affine forms"
 
 
@@ -58,6 +61,7 @@ class _Level:
                     values.append(to_float(value))
         self.matrix = scipy.sparse.csr_array((values, (rows, cols)), shape=(len(forms), columns))
         self.absolute = abs(self.matrix)
+        self.transposed, self.absolute_transposed = self.matrix.T.tocsr(), self.absolute.T.tocsr()
         self.length = np.diff(self.matrix.indptr) + 4.0
 
     def apply(self, p: np.ndarray, a: np.ndarray, e: np.ndarray, sizes: np.ndarray):  # type: ignore[no-untyped-def]
@@ -110,6 +114,11 @@ class GadgetForms:
             start = end
         forms = [reading.output, *(f for f, _, _ in reading.promises)]
         self.last = _Level([moved(f) for f in forms], self.count, d)
+        # An entry of the backward pass is summed once per node that reads it.
+        readers = max(
+            (float(np.diff(level.transposed.indptr).max(initial=0)) for _, level, *_ in self.levels), default=0.0
+        )
+        self.longest = 1.0 + readers * (len(self.levels) + 1)
         self.two_sided = np.array([side for _, side, _ in reading.promises], dtype=bool)
         self.drift = np.array([to_float(size) for _, _, size in reading.promises]) * (1 + 2.0**-50)
 
@@ -121,38 +130,84 @@ class GadgetForms:
         return p, a, e, blame
 
     def _forms(self, centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """A forward pass with a chord for every node, then one backward pass over the same chords; the smaller e wins."""
         n, d = centre.shape
         p, a, e = np.zeros((self.count, n)), np.zeros((self.count, d, n)), np.zeros((self.count, n))
         p[:d] = centre.T
         for i in range(d):
             a[i, i] = half[:, i]
-        blame = np.zeros((d, n))
+        slope, middle, gap = np.ones((self.count, n)), np.zeros((self.count, n)), np.zeros((self.count, n))
         sizes = np.abs(p) + np.abs(a).sum(axis=1)
+        # Which axis is to blame for the range of a node: its slopes, and the gaps of the nodes before it. A guide only.
+        blamed, shares = np.zeros_like(a), np.zeros_like(a)
         for first, level, relus, levels, two_sided in self.levels:
             q, b, f = level.apply(p, a, e, sizes)
-            radius = (np.abs(b).sum(axis=1) + f) * (1 + 2.0**-40)
+            total = np.abs(b).sum(axis=1)
+            radius = (total + f) * (1 + 2.0**-40)
             lo, hi = q - radius, q + radius
             to = slice(first, first + len(levels))
-            squares = np.flatnonzero(levels >= 0)
-            if len(squares) == 0:
-                p[to], a[to], e[to] = relu_form(q, b, f, lo, hi, blame)
-            elif len(relus):
-                at = first + relus
-                p[at], a[at], e[at] = relu_form(q[relus], b[relus], f[relus], lo[relus], hi[relus], blame)
-            if len(squares):
-                at = first + squares
-                p[at], a[at], e[at] = _square(
-                    q[squares], b[squares], f[squares], lo[squares], hi[squares],
-                    levels[squares][:, None], two_sided[squares][:, None], blame,
-                )  # fmt: skip
+            if len(relus) == len(levels):
+                chord = _relu_chord(lo, hi)
+            else:
+                chord = np.empty((3, *lo.shape))
+                squares = np.flatnonzero(levels >= 0)
+                chord[:, relus] = _relu_chord(lo[relus], hi[relus])
+                chord[:, squares] = _square_chord(
+                    lo[squares], hi[squares], levels[squares][:, None], two_sided[squares][:, None]
+                )
+            slope[to], middle[to], gap[to] = chord
+            behind = (level.absolute @ blamed[:first].reshape(first, d * n)).reshape(-1, d, n)
+            reach = np.abs(b) + behind
+            shares[to] = reach / np.maximum(reach.sum(axis=1), 2.0**-900)[:, None]
+            blamed[to] = np.abs(chord[0])[:, None] * behind + chord[2][:, None] * shares[to]
+            p[to], a[to] = chord[0] * q + chord[1], chord[0][:, None] * b
+            size = np.abs(chord[0])
+            e[to] = (size * f + chord[2]) * (1 + 2.0**-50) + 8 * _UNIT * (size * (np.abs(q) + total) + np.abs(chord[1]))
             sizes[to] = np.abs(p[to]) + np.abs(a[to]).sum(axis=1)
         q, b, f = self.last.apply(p, a, e, sizes)
-        error = f[0]
+        extra = np.zeros(n)
         if len(self.drift):
             radius = (np.abs(b[1:]).sum(axis=1) + f[1:]) * (1 + 2.0**-40)
-            far = _distance(q[1:] - radius, q[1:] + radius, self.two_sided[:, None])
-            error = (error + self.drift @ far) * (1 + 2.0**-40)
-        return q[0], b[0].T, error, blame.T
+            extra = self.drift @ _distance(q[1:] - radius, q[1:] + radius, self.two_sided[:, None])
+        back_p, back_a, back_e, weight = self._backward(centre, half, slope, middle, gap, sizes + e)
+        blame = np.einsum("un,udn->dn", np.nan_to_num(weight, posinf=0.0), np.nan_to_num(shares))
+        better = back_e < f[0]
+        error = (np.where(better, back_e, f[0]) + extra) * (1 + 2.0**-40)
+        return np.where(better, back_p, q[0]), np.where(better, back_a, b[0]).T, error, blame.T
+
+    def _backward(self, centre, half, slope, middle, gap, sizes):  # type: ignore[no-untyped-def]
+        """(p, a, e, |c_n| gap_n) of the output from the output backwards: sum_n c_n node_n, nodes replaced by their chords.
+
+        The c_n are whatever float64 makes of them; what they miss of the exact ones, times |node| <= sizes, is in e.
+        """
+        n, d = centre.shape
+        row = self.last.matrix[[0]]
+        c = np.zeros((self.count, n))
+        c[row.indices] = row.data[:, None]
+        p, e = np.full(n, self.last.constant[0]), np.zeros(n)
+        lost, weight = np.zeros_like(c), np.zeros_like(c)
+        lost[row.indices] = _UNIT * np.abs(row.data)[:, None]
+        size = np.abs(p)
+        for first, level, *_ in reversed(self.levels):
+            to = slice(first, first + len(level.constant))
+            own = c[to]
+            through = own * slope[to]
+            shift = own * middle[to] + through * level.constant[:, None]
+            p = p + shift.sum(axis=0)
+            size = size + (np.abs(own * middle[to]) + np.abs(through * level.constant[:, None])).sum(axis=0)
+            weight[to] = np.abs(own) * gap[to]
+            e = e + weight[to].sum(axis=0)
+            c[:first] += level.transposed @ through
+            # Each entry: a product with a rounded weight, and as many sums as the column is long.
+            lost[:first] += level.absolute_transposed @ np.abs(through)
+        lost *= _UNIT * (self.longest + 6)
+        lost += _UNIT * np.abs(c)
+        p = p + (c[:d] * centre.T).sum(axis=0)
+        a = c[:d] * half.T
+        size = size + (np.abs(c[:d]) * sizes[:d]).sum(axis=0)
+        # The coefficients grow while they are summed: `lost` counts every part of every sum.
+        e = e + (lost * sizes).sum(axis=0) + _UNIT * (self.count + 16) * size
+        return p, a, e * (1 + 2.0**-30) + 2.0**-1000, weight
 
 
 def _distance(lo: np.ndarray, hi: np.ndarray, two_sided: np.ndarray) -> np.ndarray:
@@ -160,8 +215,16 @@ def _distance(lo: np.ndarray, hi: np.ndarray, two_sided: np.ndarray) -> np.ndarr
     return np.maximum(np.maximum(hi - 1, np.where(two_sided, -lo - 1, -lo)), 0.0)
 
 
-def _square(p, a, e, lo, hi, levels, two_sided, blame):  # type: ignore[no-untyped-def]
-    fine = levels > _FINEST
+def _relu_chord(lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """(3, ...): slope, middle, gap with max(z, 0) in slope z + middle + [-gap, gap] for z in [lo, hi]."""
+    crossing = ~((lo >= 0) | (hi <= 0))  # NaN counts as crossing, and stays NaN
+    slope = np.where(crossing, hi / np.where(crossing, hi - lo, 1.0), np.where(lo >= 0, 1.0, 0.0))
+    offset = np.where(crossing, -0.5 * slope * lo, 0.0)
+    return np.stack([slope, offset, offset + np.where(crossing, 8 * _UNIT * (np.abs(lo) + np.abs(hi)), 0.0)])
+
+
+def _square_chord(lo: np.ndarray, hi: np.ndarray, levels: np.ndarray, two_sided: np.ndarray) -> np.ndarray:
+    """(3, ...): slope, middle, gap with F_m(|t|) (or what stands for it beyond 1) in slope t + middle + [-gap, gap]."""
     scale = np.ldexp(1.0, np.minimum(levels, _FINEST))
     at_lo, at_hi = _interpolant(lo, scale), _interpolant(hi, scale)
     width = hi - lo
@@ -172,17 +235,12 @@ def _square(p, a, e, lo, hi, levels, two_sided, blame):  # type: ignore[no-untyp
     for k in (knot - 1, knot, knot + 1):
         t = np.clip(k / scale, lo, hi)
         least = np.minimum(least, _interpolant(t, scale) - slope * t)
-    reach = np.maximum(np.abs(lo), np.abs(hi))
-    least = np.where(fine, np.minimum(least, -0.25 * slope * slope), least)
     # F_m for m > _FINEST lies between the square and the interpolant at _FINEST.
+    least = np.where(levels > _FINEST, np.minimum(least, -0.25 * slope * slope), least)
+    reach = np.maximum(np.abs(lo), np.abs(hi))
     far = np.maximum(np.maximum(reach - 1, 0.0), np.where(two_sided, 0.0, np.maximum(-lo, 0.0)))
-    gap = 0.5 * (most - least)
-    rounding = 64 * _UNIT * (reach * reach + np.abs(slope) * reach + np.abs(p) * np.abs(slope)) + 2.0**-1000
-    total = np.abs(a).sum(axis=1)
-    share = np.abs(a) / np.where(total > 0, total, 1.0)[:, None, :]
-    blame += np.einsum("un,udn->dn", np.where(np.isfinite(gap), gap, 0.0), share)
-    new_e = (np.abs(slope) * e + gap + rounding + (8 + 2 * far) * far) * (1 + 2.0**-50)
-    return slope * p + 0.5 * (most + least), slope[:, None, :] * a, new_e + 8 * _UNIT * np.abs(slope) * total
+    rounding = 64 * _UNIT * (reach * reach + np.abs(slope) * reach) + 2.0**-1000
+    return np.stack([slope, 0.5 * (most + least), 0.5 * (most - least) + rounding + (8 + 2 * far) * far])
 
 
 def _interpolant(t: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -184,12 +184,15 @@ def read(network: Network, domain: list[tuple[fmpq, fmpq]]) -> Reading | None:
     reader = _Reader(domain)
     values: list[Form] = [{i: fmpq(1)} for i in range(len(domain))]
     drifts: list[Drift] = [{} for _ in domain]
+    rows: list[Any] = [("identity", fmpq(0), ()) for _ in domain]
     for activation, bias, terms in network.exact_rows():
+        rows.append((activation, bias, terms))
         form: Form = {-1: bias} if bias != 0 else {}
         drift: Drift = {}
+        for unit, weight in _grouped(terms, rows):
+            drift = _sum(drift, drifts[unit], abs(weight))
         for unit, weight in terms:
             form = add(form, scaled(values[unit], weight))
-            drift = _sum(drift, drifts[unit], abs(weight))
         inner = activation != "identity" and (_key(form) in reader.made or _key(add(form, {-1: _HALF})) in reader.made)
         if not inner:
             form = reader.with_squares(form)
@@ -207,6 +210,18 @@ def read(network: Network, domain: list[tuple[fmpq, fmpq]]) -> Reading | None:
         t = reader.absolute(z)
         promises.append((z if t is None else t, t is not None, size))
     return _needed(Reading(len(domain), reader.nodes, values[-1], promises))
+
+
+def _grouped(terms: Any, rows: list[Any]) -> list[tuple[int, fmpq]]:
+    """The terms for what they can drift: w A - 2 w relu(A - 1/2) = (w/2) g(A) moves by |w| with A, not by 3 |w|."""
+    weights = dict(terms)
+    for unit, weight in terms:
+        activation, bias, inner = rows[unit]
+        if activation == "relu" and bias == -_HALF and len(inner) == 1 and inner[0][1] == 1:
+            source = inner[0][0]
+            if weights.get(source) is not None and weight == -2 * weights[source]:
+                del weights[unit]
+    return list(weights.items())
 
 
 def _needed(reading: Reading) -> Reading:

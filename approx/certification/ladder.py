@@ -46,7 +46,7 @@ _HALVINGS, _RIPE, _NARROW = 1000, 0.97, 2.0**-44
 #: So many pieces are listed rather than avoided.
 _AFFORDABLE = 1 << 20
 #: The cover's remainder, as a share of the error that the search must resolve.
-_COVER_SHARE = 1e-3
+_COVER_SHARE = 0.01
 #: Work in weights times points that a first look may cost.
 _LOOK = 4e8
 _ORDER = ("float64", "float64 adjoint", "double-double", "double-double adjoint", "exact")

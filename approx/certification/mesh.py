@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_ROWS_PER_WORD = 32
+
 
 @dataclass(frozen=True)
 class Rectangle:
@@ -56,6 +58,21 @@ class Mesh:
         """The smallest value at the vertices of each polygon (along the last axis)."""
         return np.minimum.reduceat(values[..., self.corners], self.start[:-1], axis=-1)
 
+    def mixed(self, values: np.ndarray) -> np.ndarray:
+        """Which polygons have points with values of both signs; values (rows, points) give (rows, polygons)."""
+        result = np.empty((len(values), self.polygons), dtype=bool)
+        for first in range(0, len(values), _ROWS_PER_WORD):
+            # Two bits per row, so that one pass over the corners serves many rows.
+            rows = values[first : first + _ROWS_PER_WORD]
+            kind: type = np.uint8 if len(rows) <= 4 else np.uint64
+            word: np.ndarray = np.zeros(values.shape[1], dtype=kind)
+            for k, row in enumerate(rows):
+                word |= ((row > 0) + 2 * (row < 0).astype(np.uint8)).astype(kind) << kind(2 * k)
+            seen = np.bitwise_or.reduceat(word[self.corners], self.start[:-1])
+            for k in range(len(rows)):
+                result[first + k] = (seen >> kind(2 * k)) & kind(3) == 3
+        return result
+
     def select(self, polygons: np.ndarray) -> tuple[Mesh, np.ndarray]:
         """(the mesh of these polygons, the numbers of the points it keeps)."""
         start, corners = _rows(self.start, self.corners, polygons)
@@ -93,9 +110,7 @@ def cut(mesh: Mesh, values: np.ndarray) -> tuple[Mesh, Cut | None]:
     it gets the new points of its neighbours but stays whole.
     """
     sign = np.sign(values).astype(np.int8)
-    here = sign[mesh.corners]
-    begin = mesh.start[:-1]
-    mixed = (np.maximum.reduceat(here, begin) > 0) & (np.minimum.reduceat(here, begin) < 0)
+    [mixed] = mesh.mixed(values[np.newaxis])
     if not mixed.any():
         return mesh, None
     which = np.flatnonzero(mixed)

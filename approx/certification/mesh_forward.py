@@ -113,24 +113,26 @@ def _weighted(absolute, errors):  # type: ignore[no-untyped-def]
 
 def _activate(z: Vector, errors: Errors, mesh: Mesh, activation: str) -> Vector:
     """The activation of a layer; `errors` are updated in place."""
-    top, bottom = z[0].max(axis=1), z[0].min(axis=1)
-    for i in np.flatnonzero(~(bottom >= 0)).tolist():
-        if bottom[i] < 0 < top[i]:
-            most, least = mesh.most(z[0][i]), -mesh.least(z[0][i])
-            gap = np.maximum(np.minimum(most, least), 0.0) * (1 + 2.0**-40)
-            if activation == "abs":
-                if gap.any():
-                    errors[i] = errors[i] + 2 * gap
-                continue
-            if gap.any():
-                errors[i] = errors[i] + gap
-            if np.any(errors[i]):
-                # The share 2^-20 covers what the additions that made the error may have lost on the way here.
-                errors[i] = np.where(most * (1 - 2.0**-20) + errors[i] <= 0, 0.0, errors[i])
-        elif activation == "relu" and np.any(errors[i]):
-            dead = np.asarray(top[i] * (1 - 2.0**-20) + errors[i] <= 0)
-            errors[i] = np.where(dead, 0.0, errors[i]) if dead.ndim else (0.0 if dead else errors[i])
+    # Ignoring NaN: points with an overflow must not hide what the unit does elsewhere.
+    top, bottom = np.fmax.reduce(z[0], axis=1), np.fmin.reduce(z[0], axis=1)
+    both = np.flatnonzero((bottom < 0) & (top > 0))
+    mixed = mesh.mixed(z[0][both]) if len(both) else np.zeros((0, mesh.polygons), dtype=bool)
+    for i, crossed in zip(both.tolist(), mixed, strict=True):
+        if crossed.any():
+            # Only polygons with points of both signs lose anything.
+            which = np.flatnonzero(crossed)
+            part, kept = mesh.select(which)
+            values = z[0][i, kept]
+            gap = np.zeros(mesh.polygons)
+            gap[which] = np.minimum(part.most(values), -part.least(values)) * (1 + 2.0**-40)
+            errors[i] = errors[i] + (2 * gap if activation == "abs" else gap)
     if activation == "abs":
         return tuple(np.where(z[0] > 0, c, -c) for c in z)
+    for i in np.flatnonzero(~(bottom >= 0)).tolist():
+        if np.any(errors[i]):
+            highest = mesh.most(z[0][i]) if top[i] > 0 else top[i]
+            # The share 2^-20 covers what the additions that made the error may have lost on the way here.
+            dead = np.asarray(highest * (1 - 2.0**-20) + errors[i] <= 0)
+            errors[i] = np.where(dead, 0.0, errors[i]) if dead.ndim else (0.0 if dead else errors[i])
     # A NaN stays a NaN (a comparison would hide it), so that the caller sees it.
     return tuple(np.where((z[0] > 0) | np.isnan(z[0]), c, 0.0) for c in z)

@@ -214,7 +214,8 @@ def node_blocks(program: Program, nodes: Vector, arithmetic: Arithmetic, block: 
     while stack:
         layer, live = stack.pop()
         while layer < len(program.activations):
-            live = _advance(program, layer, live, arithmetic)
+            with np.errstate(all="ignore"):  # overflow is found, and fails closed, where bounds are computed
+                live = _advance(program, layer, live, arithmetic)
             layer += 1
             count = live[0][0].shape[-1]
             if count > block and layer < len(program.activations):

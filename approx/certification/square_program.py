@@ -90,8 +90,9 @@ def _read(rows: list[Any], kept: set[int]) -> tuple[SquareProgram, set[int]]:
             step, wrong = _step(unit, activation, bias, form)
             for source, weight in terms:
                 for (root, level), value in meaning[source].items():
-                    if level == 1:
-                        step.roots[root] += 2 * abs(weight * value)
+                    if level > 0:  # also where the levels cancel: the reading itself presumes the range of the root
+                        over = 2 * abs(weight * value) if level == 1 else fmpq(0)
+                        step.roots[root] = step.roots.get(root, fmpq(0)) + over
             program.steps.append(step)
             program.signed |= {unit} if activation == "identity" else set()
             misread |= {u for u, _ in terms if any((r, l) in wrong for r, l in meaning[u] if l > 0)}

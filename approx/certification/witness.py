@@ -38,8 +38,8 @@ class Witness:
         if low > self.lower:
             self.lower, self.point = low, x
 
-    def sample(self, points: int = _SAMPLES, best: int = 3) -> None:
-        """Try the best of some points spread over the domain, found in float64."""
+    def sample(self, places: list[np.ndarray] | None = None, points: int = _SAMPLES, best: int = 3) -> None:
+        """Try the best of some points spread over the domain, found in float64; `places` per axis are combined as well."""
         sides = np.array(self.target.domain.floats())
         units = self.program.network.size.units + 1
         count = max(256, min(points, _BATCH // units))
@@ -49,8 +49,12 @@ class Witness:
             root = (1 + root) ** (1 / (len(sides) + 1))
         steps = (np.arange(1, count + 1)[:, None] * root ** -np.arange(1.0, len(sides) + 1)) % 1.0
         corners = np.stack(np.meshgrid(*[[0.0, 0.5, 1.0]] * len(sides), indexing="ij"), axis=-1).reshape(-1, len(sides))
-        at = np.concatenate([steps, corners])
-        x = sides[:, 0] + (sides[:, 1] - sides[:, 0]) * at
+        x = sides[:, 0] + (sides[:, 1] - sides[:, 0]) * np.concatenate([steps, corners])
+        if places:
+            lines = [np.unique(np.concatenate([p, ends])) for p, ends in zip(places, sides, strict=True)]
+            most = max(2, int(count ** (1 / len(sides))))
+            lines = [line[:: 1 + len(line) // most] for line in lines]
+            x = np.concatenate([x, np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(sides))])
         with np.errstate(all="ignore"):
             gap = np.abs(np.asarray(self.target(x)) - np.asarray(self.program.network(x)))
         gap = np.where(np.isfinite(gap), gap, -1.0)

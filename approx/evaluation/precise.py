@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Rationals are carried exactly up to this many bits; longer ones become balls.
 _EXACT_BITS = 4096
-_FIRST_GUARD, _DOUBLINGS = 64, 8
+_FIRST_GUARD, _DOUBLINGS = 192, 8
 
 
 def evaluate_precisely(network: Network, points: Iterable[Any], bits: int = 64) -> list[Any]:

@@ -133,6 +133,8 @@ class _Builder:
                 return self.emit("pow", *at, data=constant)
             case Function(name, _):
                 return self.emit(name, *at)
+            case Maximum() | Minimum() if at[0] == at[1]:
+                return at[0]  # max(u, u) has no kink
             case Maximum():
                 return self.emit("max", *at)
             case Minimum():

@@ -86,7 +86,7 @@ def select_taylor(targets: Sequence[int], width: int, bits: int, counts: Sequenc
             exponent = span + gap + max(0, ratio) + extra + (range_bits if span else 0)
             steps.append(fmpq(1, 2**exponent))
             span += (count - 1) * exponent
-        scale = span + range_bits + gap + 2 * spread + _GUARD
+        scale = max(span + range_bits + gap + 2 * spread + _GUARD, width)
         numbers = _lacunary_numbers(sigma, steps, counts, scale, gap)
         if numbers is not None:
             return Choice(greedy(wanted, width, numbers, scale, gap), -gap, sigma.start, tuple(steps))
@@ -114,7 +114,7 @@ def select_tail(targets: Sequence[int], width: int, bits: int, sigma: Analytic) 
     # 2^-20 above log(B + 1)/factor, so that the ratio stays below 1/(B + 1) after the first few percent of the tail.
     step = fmpq(math.ceil(math.log(2.0**bits + 1) / factor * 2**20) + 1, 2**20)
     start = fmpq(direction * (bits + 8))
-    scale = math.ceil(count * factor * float(step.p) / float(step.q) / math.log(2)) + 3 * bits + 2 * _GUARD + 24
+    scale = width + math.ceil(count * factor * float(step.p) / float(step.q) / math.log(2)) + 3 * bits + 2 * _GUARD + 24
     with working_precision(scale + _GUARD):
         balls = [s - limit for s in sequence(sigma, start, [direction * step], [count])]
         numbers = [int((d * arb(2) ** scale).mid().floor().fmpz()) for d in balls]

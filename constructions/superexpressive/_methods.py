@@ -91,7 +91,7 @@ def _decode_digits(weight: Weight, width: int) -> Decoded:
         stop = len(data) - (k - min(k, reach)) * bits
         part = int(data[stop - length : stop], 2)
         values.append(part << width - length if length <= width else part >> length - width)
-    return values, 1.0
+    return values, float(weight.count * bits > width)
 
 
 # -- analytic activations ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,7 @@ def refuse_too_long(needed: int, most_bits: int) -> None:
     """Raise UnreachableError when a weight of `needed` bits exceeds the memory budget."""
     if needed > most_bits:
         raise UnreachableError(
-            f"the weight would take {needed:,} bits ({needed // 8_000_000:,} MB), more than the budget of {most_bits:,} bits; "
+            f"the weight would take {needed:,} bits ({needed / 8e6:,.3g} MB), more than the budget of {most_bits:,} bits; "
             "a larger eps, or a larger most_bits=, makes it possible"
         )
 
@@ -86,7 +87,7 @@ def certify_weight(weight: Weight, values: Any) -> WeightCheck:
     found, width, units = decode_weight(weight)
     targets = fixed_point(values, width)
     gaps = circle_gaps(found, targets.integers, width)
-    slack = int(units) + 1 + int(targets.slack)
+    slack = math.ceil(units + targets.slack)
     worst = int(gaps.argmax())
     largest = int(gaps[worst]) + slack
     half = (1 << width) >> (weight.bits + 1)

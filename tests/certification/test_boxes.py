@@ -103,3 +103,11 @@ def test_an_interrupt_in_one_variable_returns_what_is_proved(monkeypatch):
     monkeypatch.setattr(block_search.Search, "refine", interrupted)
     c = certify(identity(1, 1), Target("x - sin(7*x)"), rtol=1e-9)
     assert c.status == "budget" and c.lower <= 1 <= c.upper < math.inf
+
+
+def test_more_budget_never_widens_the_enclosure_and_calls_repeat():
+    net, f = random_network(np.random.default_rng(7), 3), Target("sin(x+2*y)*z")
+    found = [certify(net, f, rtol=1e-3, budget=Budget(seconds=600, regions=n)) for n in (1, 300, 3000, 3000)]
+    uppers = [c.upper for c in found]
+    assert uppers == sorted(uppers, reverse=True) and uppers[2] < uppers[0] and uppers[2] == uppers[3]
+    assert all(c.lower <= c.upper for c in found) and found[2].witness == found[3].witness

@@ -70,7 +70,9 @@ def test_one_altered_weight_is_seen(k: int, name: str) -> None:
     box = [(-1, 1)] * 2
     assert approx.compare(network, network, box).upper == 0.0
     for by in (2.0**-40, 0.25):
-        found = approx.compare(network, with_one_weight(network, k, 0, by), box, rtol=0.2, budget=Budget(regions=100_000))
+        found = approx.compare(
+            network, with_one_weight(network, k, 0, by), box, rtol=0.2, budget=Budget(regions=100_000)
+        )
         assert network == perceptron(np.random.default_rng(3), (2, 6, 6, 1), name)  # untouched by the comparison
         assert 0 < found.lower <= found.upper <= 1.2 * found.lower and found.lower < 10 * by
 
@@ -105,9 +107,10 @@ def test_shared_units_are_one_unit() -> None:
     apart = difference(last, network)
     assert apart.size.units <= 10
     [value] = evaluate_exact(apart, [[fmpq(1, 3), fmpq(1, 7)]])
-    assert value == evaluate_exact(last, [[fmpq(1, 3), fmpq(1, 7)]])[0] - evaluate_exact(
-        network, [[fmpq(1, 3), fmpq(1, 7)]]
-    )[0]
+    assert (
+        value
+        == evaluate_exact(last, [[fmpq(1, 3), fmpq(1, 7)]])[0] - evaluate_exact(network, [[fmpq(1, 3), fmpq(1, 7)]])[0]
+    )
 
 
 def test_difference_models_need_not_be_dyadic() -> None:

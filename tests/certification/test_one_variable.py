@@ -13,7 +13,7 @@ from approx.certification import decompose
 from approx.certification.pieces import Program
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_exact
-from approx.networks import Builder, Network, dense_block, identity, layer
+from approx.networks import Builder, dense_block, identity
 from approx.numbers import working_precision
 from constructions.relu.square import square, square_form
 
@@ -123,48 +123,12 @@ def test_double_double_takes_over_where_float64_cannot_resolve():
     assert coarse.lower <= fine.upper and fine.lower <= coarse.upper
 
 
-def test_a_spike_between_samples_is_seen():
-    b = Builder(1)
-    x = b.input()
-    at, width = fmpq(1, 3), fmpq(1, 10**12)
-    spike = b.relu((x - at) / width) - 2 * b.relu((x - at) / width - 1) + b.relu((x - at) / width - 2)
-    net = b.build([x + spike])
-    grid = np.linspace(0, 1, 1_000_001)
-    assert np.abs(net(grid) - grid).max() < 1e-3
-    c = certify(net, Target("x"))
-    assert c.upper >= 1 >= c.lower >= 0.99
-
-
-def test_kinks_one_ulp_apart_and_huge_cancelling_weights():
-    b = Builder(1)
-    x = b.input()
-    k = 1 / 3
-    steep = 2.0**50 * (b.relu(x - k) - b.relu(x - np.nextafter(k, 1)))
-    net = b.build([steep])
-    height = 2.0**50 * (np.nextafter(k, 1) - k)
-    c = certify(net, Target("0*x"))
-    assert c.lower <= height <= c.upper <= height * (1 + RTOL)
-
-
-@pytest.mark.parametrize("scale", [2.0**-500, 2.0**500])
-def test_extreme_scales_give_an_enclosure(scale):
-    b = Builder(1)
-    net = b.build([scale * b.relu(b.input() - 0.25)])
-    c = certify(net, Target("0*x"))
-    assert c.lower <= 0.75 * scale <= c.upper
-
-
 def test_an_exact_network_has_upper_bound_near_zero():
     b = Builder(1)
     x = b.input()
     net = b.build([fmpq(1, 3) - x + 2 * b.relu(x - fmpq(1, 3))])
     c = certify(net, Target("abs(x-1/3)"), atol=1e-12)
     assert c.lower == 0 and c.upper <= 1e-12 and c.status == "tight"
-
-
-def test_a_pole_gives_an_infinite_upper_bound():
-    c = certify(identity(1, 1), Target("1/x", domain=(-1, 1)), budget=Budget(seconds=2))
-    assert c.upper == math.inf and c.status == "budget"
 
 
 def test_budget_ends_with_a_valid_enclosure_and_upper_falls_with_more_of_it():
@@ -188,25 +152,6 @@ def test_metamorphic_relations_give_overlapping_enclosures():
     assert max(4 * c.lower, doubled.lower) <= min(4 * c.upper, doubled.upper)
     halves = [certify(net, f, domain=d) for d in ((0, fmpq(1, 3)), (fmpq(1, 3), 1))]
     assert max(h.lower for h in halves) <= c.upper and max(h.upper for h in halves) >= c.lower
-
-
-def test_random_networks_against_random_expressions_never_lie():
-    rng = np.random.default_rng(20261123)
-    texts = ["sin(3*x)", "exp(-x)", "x**3-x", "1/(1+x)", "abs(x-2/7)", "sqrt(x)", "cos(5*x)*x", "tanh(4*x-2)"]
-    for trial in range(60):
-        widths = [1, *rng.integers(1, 9, rng.integers(1, 4)).tolist()]
-        layers = [
-            layer("relu", rng.normal(size=n), [dense_block(k, rng.normal(size=(n, widths[k])))])
-            for k, n in enumerate(widths[1:])
-        ]
-        last = layer("identity", rng.normal(size=1), [dense_block(len(layers), rng.normal(size=(1, widths[-1])))])
-        net = Network(1, [*layers, last])
-        f = Target(texts[trial % len(texts)])
-        c = certify(net, f)
-        assert c.status == "tight", (trial, c)
-        points = [fmpq(int(t), 2**30) for t in rng.integers(0, 2**30, 40)]
-        assert exact_gap(net, f, points) <= c.upper, trial
-        assert c.check("witness"), trial
 
 
 def test_decompose_finds_the_dyadic_grid():
@@ -296,13 +241,3 @@ def test_a_callable_is_certified_on_condition_of_what_was_declared():
     assert c.status == "conditional" and truth.lower <= c.upper < 1e-3
 
 
-def test_parts_for_an_executor_do_not_depend_on_it():
-    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-
-    f = Target("exp(x)")
-    net = hinge_interpolant(f, np.linspace(0, 1, 50))
-    serial = certify(net, f)
-    with ThreadPoolExecutor(1) as one, ProcessPoolExecutor(2) as two:
-        first, second = certify(net, f, executor=one), certify(net, f, executor=two)
-    assert (first.lower, first.upper, first.witness) == (second.lower, second.upper, second.witness)
-    assert max(first.lower, serial.lower) <= min(first.upper, serial.upper)

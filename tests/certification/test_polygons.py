@@ -71,7 +71,7 @@ def test_local_patches_are_certified_with_few_polygons():
     assert c.status == "tight" and c.work["polygons"] < 400 and c.check("regions")
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(30))
 def test_random_pairs_are_tight_and_true(seed):
     rng = np.random.default_rng(seed)
     net = any_network(rng, 2)
@@ -87,7 +87,8 @@ def test_random_pairs_are_tight_and_true(seed):
 def test_auto_takes_rectangles_for_easy_networks_and_polygons_for_hard_ones():
     easy = network(np.random.default_rng(1), 2, [32, 32])
     assert "rectangles" in certify(easy, Target("x*y", SQUARE), rtol=0.05).method
-    assert "polygons" in certify(product(5), Target("x*y + x**3/1000", SQUARE)).method  # no structure is known for it
+    f = Target("sin(3*x)*exp(y)", UNIT)
+    assert "polygons" in certify(simplicial(f, 1.0, cells=8).network, f).method
 
 
 # -- kinks and poles of f ------------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def test_a_kink_is_followed_to_high_accuracy():
 
 @pytest.mark.parametrize("text", ["1/(x+y)", "1/(x**2+y**2)", "log(x+1)"])
 def test_a_pole_gives_infinity(text):
-    c = polygon_certificate(zero(), Target(text, SQUARE), budget=Budget(regions=30_000))
+    c = polygon_certificate(zero(), Target(text, SQUARE), budget=Budget(regions=10_000))
     assert c.upper == math.inf and c.status == "budget"
 
 
@@ -267,13 +268,13 @@ def test_an_affine_change_of_the_domain(pair):
 
 def test_more_budget_never_widens_the_enclosure():
     found = [
-        polygon_certificate(product(8), XY, rtol=1e-9, budget=Budget(seconds=600, regions=n))
-        for n in (1, 2000, 20_000, 200_000)
+        polygon_certificate(product(7), XY, rtol=1e-9, budget=Budget(seconds=600, regions=n))
+        for n in (1, 2000, 20_000, 60_000)
     ]
-    assert all(c.lower <= 4.0**-9 <= c.upper < math.inf for c in found)
+    assert all(c.lower <= 4.0**-8 <= c.upper < math.inf for c in found)
     uppers = [c.upper for c in found]
     assert uppers == sorted(uppers, reverse=True) and uppers[-1] < uppers[0]
-    assert found[0].status == "budget" and found[-1].upper < 1.001 * 4.0**-9
+    assert found[0].status == "budget" and found[-1].upper < 1.001 * 4.0**-8
 
 
 def test_the_same_call_gives_the_same_certificate():

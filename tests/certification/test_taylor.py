@@ -66,7 +66,9 @@ def test_local_series_hold_at_every_scale(name: str) -> None:
 
 
 def test_a_table_without_its_remainder_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activation_tables, "_largest_derivative", lambda name, order, lower, upper: np.zeros_like(lower))
+    monkeypatch.setattr(
+        activation_tables, "_largest_derivative", lambda name, order, lower, upper: np.zeros_like(lower)
+    )
     assert series_violations("tanh", 4, np.random.default_rng(3)) > 20
 
 

@@ -117,6 +117,13 @@ def test_every_method_reaches_the_promised_error_and_faults_show(method, count, 
     assert not certify_weight(wrong, values).within
 
 
+@pytest.mark.parametrize("method", ["chebyshev", "digits", "crt", "lacunary", "taylor", "lll"])
+def test_one_two_or_three_values_are_held_too(method):
+    for values in ([0.7], [0.1, 0.9], [0.3, 0.0, 0.99]):
+        for bits in (1, 3):
+            assert certify_weight(select_weight(values, bits, method), values).within
+
+
 @pytest.mark.parametrize("method", ["digits", "crt", "lacunary", "taylor"])
 def test_decoded_values_are_the_fractional_parts_that_are_declared(method):
     values = [0.25, 0.7, 0.1, 0.9]
