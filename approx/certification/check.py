@@ -28,6 +28,8 @@ from approx.certification.check_function import CheckFunction
 from approx.certification.check_steps import check_cells
 from approx.certification.folds import check_folds
 from approx.errors import InputError, UnsupportedError
+from approx.evaluation import evaluate_exact, evaluate_precisely
+from approx.evaluation.exact import RATIONAL
 from approx.evaluation.fitness import unfit_reason
 from approx.networks import PIECEWISE_LINEAR, Network
 from approx.numbers import to_fmpq, working_precision
@@ -146,12 +148,10 @@ def _gap_at(net: Network, f: CheckFunction, point: list[fmpq]) -> arb:
 
 
 def _value_at(net: Network, point: list[fmpq]) -> Any:
-    """The output exactly where it is rational, otherwise in balls."""
+    """The exact value where there is a rational one (2^t at a whole t, not at others), else a ball around it."""
     if net.activations <= RATIONAL and net.tags["rational"]:
-        with contextlib.suppress(UnsupportedError):  # 2^t at a t that is no moderate integer
+        with contextlib.suppress(UnsupportedError):
             return evaluate_exact(net, [point])[0]
-    from approx.evaluation import evaluate_precisely
-
     return evaluate_precisely(net, [point], bits=_BITS)[0]
 
 
