@@ -8,6 +8,7 @@ from flint import fmpq
 
 import approx
 from approx import Target
+from approx.certification.certificate import network_digest
 from approx.errors import UnsupportedError
 from approx.networks import Builder, Network
 from approx.numbers import to_float
@@ -76,6 +77,16 @@ def test_checks_prove_cells_again_and_refute_a_smaller_bound(text, level):
     assert report and any("cells" in s for s in report.proved)
     wrong = dataclasses.replace(c, upper=0.97 * c.lower, lower=0.0, status="budget").check(level)
     assert not wrong and "wrong on the cell" in wrong.refuted[0]
+
+
+def test_irrational_steps_are_checked_at_points_only():
+    b = Builder(1)
+    net = b.build([b.unit(b.unit(4 * b.input(), "floor") / 3, "exp2")])
+    c = approx.certify(staircase(4), Target("x"))
+    report = dataclasses.replace(
+        c, network=net, digest=network_digest(net), lower=0.0, upper=2.0, status="budget"
+    ).check("regions")
+    assert report and not any("cells" in s for s in report.proved)
 
 
 def test_full_checks_of_very_many_cells_are_refused():

@@ -62,8 +62,8 @@ def test_lines_need_far_fewer_bits_than_the_box_and_are_chosen_by_themselves():
     assert line.parameters["ridges"] == 2 and box.parameters["ridges"] == 0
     assert 4 * line.network.size.bits < box.network.size.bits
     assert box.certify(rtol=0.1).upper <= 0.25
-    fine = log_free(f, 0.02)  # some 10^8 cells in the box
-    assert fine.parameters["ridges"] == 2 and fine.certify(rtol=0.1).upper <= 0.02
+    fine = log_free(f, 0.03)  # more cells than allowed in the box
+    assert fine.parameters["ridges"] == 2 and fine.certify(rtol=0.1).upper <= 0.03
 
 
 def test_what_is_no_sum_of_ridges_is_stored_in_the_box():
