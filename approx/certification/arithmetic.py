@@ -8,6 +8,8 @@ only looks for breakpoints, ignores these bounds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,13 +42,18 @@ class Float64:
 
     @staticmethod
     def add_product(total: Vector, hi: float, lo: float, value: Vector, error: np.ndarray) -> Vector:
-        """total + hi*value; the roundings committed are added to `error` in place."""
+        """total + hi*value; the roundings committed are added to `error` in place.
+
+        Where only the sum rounds, its residue is computed; otherwise both roundings are bounded by their results.
+        """
         (t,), (v,) = total, value
         product = hi * v
-        if not _power_of_two(hi):
-            error += UNIT * np.abs(product)
-        result, residue = two_sum(t, product)
-        error += np.abs(residue)
+        if _power_of_two(hi):
+            result, residue = two_sum(t, product)
+            error += np.abs(residue)
+        else:
+            result = t + product
+            error += UNIT * (np.abs(product) + np.abs(result))
         return (result,)
 
     @staticmethod
@@ -64,6 +71,47 @@ class Float64:
     def root(left: Vector, right: Vector) -> Vector:
         """The fraction at which the chord from `left` to `right` vanishes."""
         return (left[0] / (left[0] - right[0]),)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All values of a unit are multiples of 2^grain and at most `size` in absolute value (inf: nothing is known)."""
+
+    grain: int
+    size: float
+
+    @classmethod
+    def of_points(cls, x: np.ndarray) -> Grid:
+        """The coarsest grid of a few candidates on which the points lie."""
+        size = float(np.abs(x).max(initial=0.0))
+        for grain in (-8, -16, -24, -32, -48):
+            if size <= 2.0 ** (53 + grain) and np.array_equal(np.rint(x * 2.0**-grain), x * 2.0**-grain):
+                return cls(grain, size)
+        return NOWHERE
+
+
+NOWHERE = Grid(0, np.inf)
+
+
+def exact_sum(bias: float, terms: Sequence[tuple[float, Grid]]) -> Grid | None:
+    """The grid of bias + sum w*v when no operation of it rounds in float64; None where that is not shown.
+
+    All partial sums are multiples of the finest grain and below 2^53 of them, so they are float64 numbers.
+    """
+    grain, size = _grain(bias), abs(bias)
+    for weight, grid in terms:
+        grain = min(grain, _grain(weight) + grid.grain)
+        size += abs(weight) * grid.size
+    return Grid(grain, size) if grain > -900 and size * 1.001 < 2.0 ** min(53 + grain, 1000) else None
+
+
+@lru_cache(maxsize=1 << 16)
+def _grain(value: float) -> int:
+    """The exponent of the last non-zero bit."""
+    if value == 0:
+        return 1000
+    numerator, denominator = value.as_integer_ratio()
+    return ((numerator & -numerator).bit_length() - 1) - (denominator.bit_length() - 1)
 
 
 class DoubleDouble:

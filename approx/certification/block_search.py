@@ -23,7 +23,7 @@ from approx.certification.adjoint import forward_adjoint
 from approx.certification.arithmetic import Arithmetic, DoubleDouble, Float64, Vector, join, take
 from approx.certification.exact_rung import ExactRung
 from approx.certification.one_variable import Pieces, bound_pieces, concatenate, difference
-from approx.certification.pieces import BLOCK, Program, node_blocks
+from approx.certification.pieces import Program, node_blocks
 from approx.evaluation import evaluate_exact
 from approx.numbers import float_down, to_float, to_fmpq, working_precision
 from approx.numbers.doubledouble import dd_add
@@ -214,7 +214,7 @@ class Search:
         parts: list[Pieces] = []
         done = 0
         while done < len(pieces) and not (parts and self.exhausted):
-            part = pieces.take(np.arange(done, min(done + BLOCK, len(pieces))))
+            part = pieces.take(np.arange(done, min(done + self.program.block, len(pieces))))
             nodes = np.concatenate([part.left[0], part.right[0]])
             parts.append(self.bounded((nodes, np.zeros_like(nodes)), False, DoubleDouble))
             done += len(part)

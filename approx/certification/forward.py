@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from approx.certification.arithmetic import DD_UNIT, TINY, UNIT, Arithmetic, Float64, Vector
-from approx.certification.pieces import Program
+from approx.certification.arithmetic import DD_UNIT, NOWHERE, TINY, UNIT, Arithmetic, Float64, Grid, Vector, exact_sum
+from approx.certification.pieces import Program, Row
 from approx.numbers.doubledouble import dd_add, two_sum
 
 
@@ -58,22 +58,29 @@ def _forward(
     intervals = count - 1 if shared else count // 2
     values: dict[int, list[Vector]] = {0: [points]}
     errors: dict[int, list[np.ndarray | float]] = {0: [0.0]}
+    grids: dict[int, list[Grid]] = {0: [Grid.of_points(points[0])] if arithmetic is Float64 else []}
     last = len(program.activations)
     for k in range(2 if program.wide_first else 1, last + 1):
-        if program.dense[k - 1]:
-            zs, spread, local = _dense(program, k, values, errors, ends, intervals, arithmetic)
-        else:
-            zs, spread, local = _sparse(program, k, values, errors, ends, count, arithmetic)
-        zs, local = _with_hinges(program, k, zs, local, points, ends)
-        es = [s + l for s, l in zip(spread, local, strict=True)]
         activation = program.activations[k - 1]
-        if trace is not None:
-            trace.append(_traced(zs, es, local, ends, intervals, activation))
-        if activation != "identity":
-            pairs = [_activate(z, e, ends, activation) for z, e in zip(zs, es, strict=True)]
-            zs, es = [p[0] for p in pairs], [p[1] for p in pairs]
+        if program.dense[k - 1]:
+            zs, es = _by_matrices(program, k, values, errors, ends, arithmetic, trace)
+        else:
+            zs, spread, local, known = _sparse(program, k, values, errors, grids, ends, count, arithmetic)
+            zs, local = _with_hinges(program, k, zs, local, points, ends)
+            es = [s + l for s, l in zip(spread, local, strict=True)]
+            if trace is not None:
+                local = [np.broadcast_to(l, (intervals,)) for l in local]
+                layers = [_traced(z, e, l, ends, activation) for z, e, l in zip(zs, es, local, strict=True)]
+                trace.append(LayerTrace(*(np.stack(part) for part in zip(*layers, strict=True))))
+            if activation != "identity":
+                pairs = [_activate(z, e, ends, activation) for z, e in zip(zs, es, strict=True)]
+                zs, es = [p[0] for p in pairs], [p[1] for p in pairs]
+            if any(known):
+                largest = [float(z[0].max() if activation == "relu" else np.abs(z[0]).max()) for z in zs]
+                grids[k] = [Grid(g.grain, m) if g else NOWHERE for g, m in zip(known, largest, strict=True)]
         for source in [s for s in values if s and program.last_use[s] <= k]:
             del values[source], errors[source]
+            grids.pop(source, None)
         values[k], errors[k] = zs, es
     bound = np.broadcast_to(errors[last][0], (intervals,)) * (1 + 2.0**-20) + TINY
     value = values[last][0]
@@ -81,24 +88,46 @@ def _forward(
     return value, np.where(finite, bound, np.inf)
 
 
-def _sparse(program, k, values, errors, ends, count, arithmetic):  # type: ignore[no-untyped-def]
-    """(values, inherited E, E of this layer) unit by unit, with error-free residues (float64) or double-double."""
-    zs, spreads, local = [], [], []
-    for row in program.rows[k - 1]:
+def _sparse(program, k, values, errors, grids, ends, count, arithmetic):  # type: ignore[no-untyped-def]
+    """(values, inherited E, E of this layer, grids) unit by unit, with error-free residues (float64) or double-double."""
+    zs, spreads, local, known = [], [], [], []
+    for i, row in enumerate(program.rows[k - 1]):
+        spread: np.ndarray | float = 0.0
+        for source, column, hi, _ in row.terms:
+            if not (isinstance(errors[source][column], float) and errors[source][column] == 0.0):
+                spread = spread + (abs(hi) * (1 + 2 * UNIT)) * errors[source][column]
+        spreads.append(spread)
+        grid = _exact(row, grids) if i not in program.hinge_sums[k - 1] else None
+        known.append(grid)
+        if grid is not None:
+            zs.append((_plain(row, values, count),))
+            local.append(0.0)
+            continue
         total = arithmetic.constant(*row.bias, count)
         rounding = np.full(count, arithmetic.weight_error(row.bias[1]))
-        spread: np.ndarray | float = 0.0
         for source, column, hi, lo in row.terms:
             value = values[source][column]
             total = arithmetic.add_product(total, hi, lo, value, rounding)
             missing = arithmetic.weight_error(lo)
             if missing:
                 rounding += missing * np.abs(value[0]) * (1 + 2 * UNIT)
-            spread = spread + (abs(hi) * (1 + 2 * UNIT)) * errors[source][column]
         zs.append(total)
-        spreads.append(spread)
         local.append(np.maximum(rounding[ends[0]], rounding[ends[1]]))
-    return zs, spreads, local
+    return zs, spreads, local, known
+
+
+def _exact(row: Row, grids: dict[int, list[Grid]]) -> Grid | None:
+    """The grid of the unit's input, when float64 computes it without rounding."""
+    if row.bias[1] or any(lo or s not in grids or not grids[s] for s, _, _, lo in row.terms):
+        return None
+    return exact_sum(row.bias[0], [(hi, grids[s][c]) for s, c, hi, _ in row.terms])
+
+
+def _plain(row: Row, values: dict[int, list[Vector]], count: int) -> np.ndarray:
+    total = np.full(count, row.bias[0])
+    for source, column, hi, _ in row.terms:
+        total += hi * values[source][column][0]
+    return total
 
 
 def _with_hinges(program, k, zs, local, points, ends):  # type: ignore[no-untyped-def]
@@ -116,14 +145,32 @@ def _with_hinges(program, k, zs, local, points, ends):  # type: ignore[no-untype
     return zs, local
 
 
-def _dense(program, k, values, errors, ends, intervals, arithmetic):  # type: ignore[no-untyped-def]
-    """(values, inherited E, E of this layer) by matrix products (products.py).
+def _by_matrices(program, k, values, errors, ends, arithmetic, trace):  # type: ignore[no-untyped-def]
+    """(values, E) of one layer after its activation, all units at once."""
+    total, spread, local = _dense(program, k, values, errors, ends, arithmetic)
+    if program.hinge_sums[k - 1]:
+        rows = [tuple(c[i] for c in total) for i in range(len(local))]
+        rows, parts = _with_hinges(program, k, rows, list(local), values[0][0], ends)
+        total = tuple(np.stack([r[i] for r in rows]) for i in range(len(total)))
+        local = np.stack(parts)
+    error = spread + local
+    activation = program.activations[k - 1]
+    if trace is not None:
+        trace.append(LayerTrace(*_traced(total, error, local, ends, activation)))
+    if activation != "identity":
+        total, error = _activate(total, error, ends, activation)
+    return [tuple(c[i] for c in total) for i in range(len(error))], list(error)
+
+
+def _dense(program, k, values, errors, ends, arithmetic):  # type: ignore[no-untyped-def]
+    """(values, inherited E, E of this layer) by matrix products (products.py); arrays (units, nodes or intervals).
 
     In float64 |rounding| <= gamma_n (|bias| + |W||v|), n terms plus two, in any summation order.
     """
     layer = program.network.layers[k - 1]
     size = len(values[0][0][0])
     total = tuple(np.repeat(c[:, np.newaxis], size, axis=1) for c in program.bias(k - 1, len(values[0][0])))
+    intervals = total[0][:, ends[0]].shape[1]
     magnitude = np.abs(total[0])
     rounding = (2.0**-100 if arithmetic is not Float64 else 0.0) * magnitude
     spread = np.zeros((layer.units, intervals))
@@ -143,42 +190,43 @@ def _dense(program, k, values, errors, ends, intervals, arithmetic):  # type: ig
         # One more unit of rounding per weight covers pooled weights, whose float64 is only the nearest.
         rounding = (1.01 * UNIT) * (length[:, np.newaxis] + 2) * magnitude
     local = np.maximum(rounding[:, ends[0]], rounding[:, ends[1]])
-    rows = [tuple(c[i] for c in total) for i in range(layer.units)]
-    return rows, list(spread * (1 + 2.0**-30)), list(local)
+    return total, spread * (1 + 2.0**-30), local
 
 
-def _traced(zs, es, local, ends, intervals, activation):  # type: ignore[no-untyped-def]
-    """The LayerTrace; comparisons with NaN are false, which leaves the widest slopes."""
-    shape = (len(zs), intervals)
-    result = LayerTrace(np.empty(shape), np.zeros(shape), np.ones(shape), np.ones(shape))
-    for i, (z, e, l) in enumerate(zip(zs, es, local, strict=True)):
-        result.local[i] = l
-        if activation == "identity":
-            continue
-        left, right = z[0][ends[0]], z[0][ends[1]]
-        # The share 2^-20 covers what the additions that made `e` may have lost on the way here.
-        margin = e * (1 + 2.0**-20)
-        on = np.minimum(left, right) * (1 - 2.0**-20) >= margin
-        off = np.maximum(left, right) * (1 - 2.0**-20) <= -margin
-        least = -1.0 if activation == "abs" else 0.0
-        result.low[i] = np.where(on, 1.0, least)
-        result.high[i] = np.where(off, least, 1.0)
-        result.gap[i] = _activate(z, np.zeros(intervals), ends, activation)[1]
-    return result
+def _traced(
+    z: Vector, error: np.ndarray, local: np.ndarray, ends: tuple[slice, slice], activation: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The fields of a LayerTrace; comparisons with NaN are false, which leaves the widest slopes."""
+    if activation == "identity":
+        return local, np.zeros_like(local), np.ones_like(local), np.ones_like(local)
+    left, right = z[0][..., ends[0]], z[0][..., ends[1]]
+    # The share 2^-20 covers what the additions that made `error` may have lost on the way here.
+    margin = error * (1 + 2.0**-20)
+    on = np.minimum(left, right) * (1 - 2.0**-20) >= margin
+    off = np.maximum(left, right) * (1 - 2.0**-20) <= -margin
+    least = -1.0 if activation == "abs" else 0.0
+    gap = np.broadcast_to(_activate(z, np.zeros_like(local), ends, activation)[1], local.shape)
+    return local, gap, np.where(on, 1.0, least), np.where(off, least, 1.0)
 
 
-def _activate(z: Vector, error: np.ndarray, ends: tuple[slice, slice], activation: str) -> tuple[Vector, np.ndarray]:
-    left, right = z[0][ends[0]], z[0][ends[1]]
-    crossing = (left > 0) != (right > 0)
+def _activate(
+    z: Vector, error: np.ndarray | float, ends: tuple[slice, slice], activation: str
+) -> tuple[Vector, np.ndarray | float]:
+    left, right = z[0][..., ends[0]], z[0][..., ends[1]]
+    # A zero at a node is no crossing; a NaN is none either, but it stays a NaN in the value.
+    above, below = z[0] > 0, z[0] < 0
+    crossing = (above[..., ends[0]] & below[..., ends[1]]) | (below[..., ends[0]] & above[..., ends[1]])
     if crossing.any():
         a, b = np.abs(left), np.abs(right)
         gap = np.where(crossing, np.minimum(a, b), 0.0) * (1 + 2.0**-40)
         error = error + (2 * gap if activation == "abs" else gap)
-    positive = z[0] > 0
     if activation == "abs":
+        positive = z[0] > 0
         return tuple(np.where(positive, c, -c) for c in z), error
+    # NaN stays NaN, so that the caller sees it.
+    value = (np.maximum(z[0], 0.0),) if len(z) == 1 else tuple(np.where((z[0] > 0) | np.isnan(z[0]), c, 0.0) for c in z)
+    if isinstance(error, float) and error == 0.0:
+        return value, error
     # The share 2^-20 covers what the additions that made `error` may have lost on the way here.
     dead = np.maximum(left, right) * (1 - 2.0**-20) + error <= 0
-    # A NaN stays a NaN here (comparison false on both sides would hide it), so that the caller sees it.
-    value = tuple(np.where(positive | np.isnan(z[0]), c, 0.0) for c in z)
     return value, np.where(dead, 0.0, error)

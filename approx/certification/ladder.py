@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 #: Blocks of a wave, and the allowance of the first wave's and of the largest blocks; constants, so that runs agree.
 _WAVE, _FIRST, _LARGEST = 16, 1 << 14, 1 << 19
-#: Blocks are halved for a better bound at most so often in a wave, while a half gains 3 % and is not narrower than that.
+#: Blocks near the goal are halved for a better bound at most so often in a wave; all while a half gains 3 % and is wider.
 _HALVINGS, _RIPE, _NARROW = 1000, 0.97, 2.0**-44
 #: So many pieces are listed rather than avoided.
 _AFFORDABLE = 1 << 20
@@ -134,7 +134,7 @@ def certify_pieces(
     with contextlib.suppress(KeyboardInterrupt):
         job, state.start = _prepared(network, target, rtol, atol)
         ends = float(job.cover.edges[0]), float(job.cover.edges[-1])
-        state.blocks = [Block(*ends, job.coarse(*ends), 0.0, ripe=True)]
+        state.blocks = [Block(*ends, coarse(job.program, job.cover, *ends), 0.0)]
         _waves(job, state, work, executor)
     lower, upper, goal = state.start.lower, state.upper, max(state.start.lower * (1 + rtol), atol)
     if not upper <= goal and state.settled < math.inf and not work.exhausted:
@@ -176,7 +176,7 @@ def _waves(job: Job, state: _State, work: Work, executor: Executor | None) -> No
         if not open_blocks or state.settled == math.inf:
             return
         closed = [b for b in state.blocks if b.upper <= goal]
-        ranked = _ripened(job, open_blocks, allowance, goal, work)
+        ranked = _ripened(job, open_blocks, allowance, goal, work) if work.total else open_blocks
         chosen, state.blocks = ranked[:_WAVE], closed + ranked
         for block, result in zip(chosen, _run(job, chosen, state.start, allowance, work, executor), strict=False):
             for kind, count in result.counts.items():
@@ -223,7 +223,9 @@ def _ripened(job: Job, blocks: list[Block], allowance: int, goal: float, work: W
     A block that may have more pieces than a job takes is cut in equal parts. Where squares are known, blocks of largest
     bound are halved as long as that lowers the bound of a half, which is cheap next to their pieces.
     """
-    if job.squares.program is None or sum(b.cost for b in blocks) <= _AFFORDABLE:
+    # Once, all blocks get the bounds that the reading as squares gives them; later only where pieces are too many.
+    again = any(b.ripe for b in blocks)
+    if job.squares.program is None or (again and sum(b.cost for b in blocks) <= _AFFORDABLE):
         parts = [part for block in blocks for part in _parts(job, block, allowance)]
         return sorted(parts, key=lambda b: (-b.upper, b.left))
     heap = [(-b.upper, b.left, b) for b in blocks]
@@ -236,7 +238,8 @@ def _ripened(job: Job, blocks: list[Block], allowance: int, goal: float, work: W
         narrow = (
             block.right - block.left <= _NARROW * max(1.0, abs(block.left)) or not block.left < middle < block.right
         )
-        if block.ripe or narrow or halvings >= _HALVINGS or work.exhausted:
+        enough = halvings >= _HALVINGS and block.upper <= 2 * goal
+        if block.ripe or narrow or enough or work.exhausted:
             ripe.append(block)
             continue
         halvings += 1

@@ -30,6 +30,8 @@ from approx.numbers.doubledouble import dd_add
 WIDE = 64
 #: Nodes per block; about half a level-2 cache for the few live units of a narrow network.
 BLOCK = 8192
+#: Values of one layer per block.
+_VALUES = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class Program:
         #: The same without the last layer, which bends nowhere: what the search for nodes must keep.
         self.last_bend = self._last_uses(network.layers[:-1])
         self.wide_first = hinges and self._wide_first()
+        widest = max(l.units for l in network.layers[self.wide_first :])
+        #: Nodes per block: few enough that the values of a layer stay in the cache.
+        self.block = max(512, min(BLOCK, _VALUES // widest))
 
     def _last_uses(self, layers: Sequence[Layer]) -> list[int]:
         last = [0] * (len(self.network.layers) + 1)
@@ -196,12 +201,13 @@ def _split(value: object) -> tuple[float, float]:
     return hi, to_float(exact - to_fmpq(hi))
 
 
-def node_blocks(program: Program, nodes: Vector, arithmetic: Arithmetic, block: int = BLOCK) -> Iterator[Vector]:
+def node_blocks(program: Program, nodes: Vector, arithmetic: Arithmetic, block: int | None = None) -> Iterator[Vector]:
     """Sorted node arrays covering [nodes[0], nodes[-1]], consecutive blocks sharing their end node.
 
     Between neighbouring nodes the network is affine up to the rounding of the nodes. Yields as it goes, so that
     callers can stop early.
     """
+    block = block or program.block
     first = 1
     if program.wide_first:
         kinks = program.line.inside(float(nodes[0][0]), float(nodes[0][-1]))

@@ -62,7 +62,13 @@ class SquareBound:
     def program(self) -> SquareProgram | None:
         """The program of squares; None where reading it so does not pay."""
         net = self.network
-        if net.inputs != 1 or not net.tags["rational"] or net.size.weights > _MOST_WEIGHTS or self.target.assumptions:
+        if (
+            len(net.layers) <= _LEAST_LEVELS
+            or net.inputs != 1
+            or not net.tags["rational"]
+            or net.size.weights > _MOST_WEIGHTS
+            or self.target.assumptions
+        ):
             return None
         program = SquareProgram.of(net)
         return program if program.levels >= _LEAST_LEVELS and len(program.steps) <= _MOST_STEPS else None

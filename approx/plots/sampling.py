@@ -61,7 +61,7 @@ def _breakpoints(network: Network, lower: float, upper: float) -> np.ndarray | N
     ends = (np.array([lower, upper], dtype=np.float64),)
     # Every block holds at least a fraction of BLOCK nodes, so that a bounded number of blocks is enough to decide.
     found, count = [], 0
-    for block in islice(node_blocks(program, ends, Float64), 8 * MOST_BREAKPOINTS // BLOCK):
+    for block in islice(node_blocks(program, ends, Float64, BLOCK), 8 * MOST_BREAKPOINTS // BLOCK):
         found.append(block[0])
         count += len(block[0])
         if count > MOST_BREAKPOINTS:
