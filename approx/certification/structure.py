@@ -35,6 +35,8 @@ Enclosure = tuple[float, float, tuple[fmpq, ...], str]
 Recogniser = Callable[["Network", "Target", Work], Enclosure | None]
 #: Float64 values at points (n, d), for networks whose weights float64 cannot hold.
 Evaluator = Callable[["Network", "Target", np.ndarray], np.ndarray | None]
+#: How the method of an enclosure begins whose network has too many pieces to be followed: nothing else is tried then.
+STRUCTURE_ONLY = "structure only"
 _RECOGNISERS: list[Recogniser] = []
 _EVALUATORS: list[Evaluator] = []
 
