@@ -1,8 +1,8 @@
-"""How do the certified errors of the two-scale networks fall with their weights? `python benchmarks/two_scale.py [METHOD] [LEVELS]`.
+"""How do the certified errors of two-scale networks fall with their weights? `python benchmarks/two_scale.py [METHOD] [N]`.
 
-The target is rough at all scales, so that its smoothness cannot help: the distance to a Cantor set (Lipschitz 1, the same at all
-scales 3^-k), plus triangle waves of all frequencies 2^k with slopes 0.2 * 0.6^k (kinks in a dense set). One line per network:
-weights, hidden layers, width, certified enclosure, W^2 * error, seconds; then the regressed exponent.
+The target is rough at all scales, so that its smoothness cannot help: the distance to a Cantor set (Lipschitz 1, the same at
+all scales 3^-k), plus triangle waves of all frequencies 2^k with slopes 0.2 * 0.6^k (kinks in a dense set). One line per
+network, up to N coarse cells: weights, layers, width, certified enclosure, W^2 * error, seconds; the regressed exponent.
 """
 
 import sys

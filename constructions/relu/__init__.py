@@ -9,6 +9,7 @@ from typing import Any
 from constructions.relu import composition as _composition
 from constructions.relu import deep_two_scale as _deep_two_scale
 from constructions.relu import local_taylor as _local_taylor
+from constructions.relu import narrow as _narrow
 from constructions.relu import piecewise_linear as _piecewise_linear
 from constructions.relu import piecewise_polynomial as _piecewise_polynomial
 from constructions.relu import polynomial as _polynomial
@@ -19,6 +20,7 @@ from constructions.relu._estimates import floor_of, piecewise_linear_weights, si
 from constructions.relu.composition import composition
 from constructions.relu.deep_two_scale import deep_two_scale
 from constructions.relu.local_taylor import local_taylor
+from constructions.relu.narrow import narrow
 from constructions.relu.piecewise_linear import piecewise_linear
 from constructions.relu.piecewise_polynomial import piecewise_polynomial
 from constructions.relu.polynomial import polynomial
@@ -48,6 +50,7 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
     (deep_two_scale, (1,), _deep_two_scale.DESCRIPTION, {"automatic": False}),
+    (narrow, (1,), _narrow.DESCRIPTION, {"automatic": False}),
 )
 
 __all__ = [
@@ -55,6 +58,7 @@ __all__ = [
     "composition",
     "deep_two_scale",
     "local_taylor",
+    "narrow",
     "piecewise_linear",
     "piecewise_polynomial",
     "polynomial",

@@ -120,9 +120,7 @@ def _product(a: _Range, b: _Range) -> _Range:
     return _widened(*values, first[0] + second[0], first[1] + second[1])
 
 
-def _times(
-    a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def _times(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     products = a[0] * b[0], a[0] * b[1], a[1] * b[0], a[1] * b[1]
     return np.minimum.reduce(np.broadcast_arrays(*products)), np.maximum.reduce(np.broadcast_arrays(*products))
 

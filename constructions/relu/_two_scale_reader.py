@@ -12,6 +12,7 @@ Following such a network piece by piece is out of reach: on the ramps between co
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from flint import arb, fmpq
@@ -32,7 +33,21 @@ from constructions.relu._two_scale_plan import TwoScalePlan, levels_of, polygon_
 _RTOL, _ROUNDS = 0.01, 12
 #: Halved steps beyond this number keep the bound that they have.
 _MOST_POINTS = 30_000_000
-_Rows = list[tuple[str, fmpq, list[tuple[int, fmpq]]]]
+Rows = list[tuple[str, fmpq, list[tuple[int, fmpq]]]]
+Reader = Callable[[Rows, Network, Target], TwoScalePlan | None]
+Writer = Callable[[TwoScalePlan, Target], Network]
+
+
+#: How plans are read off networks of one form, and written again: (reader, writer).
+_FORMS: list[tuple[Reader, Writer]] = []
+
+
+def add_form(read: Reader, write: Writer) -> None:
+    """Let networks be recognised that `write(plan, target)` makes, when `read(rows, network, target)` finds their plan.
+
+    A reader may raise ValueError, IndexError or KeyError on networks of another form.
+    """
+    _FORMS.append((read, write))
 
 
 def read_plan(network: Network, target: Target) -> TwoScalePlan | None:
@@ -49,23 +64,33 @@ def read_plan(network: Network, target: Target) -> TwoScalePlan | None:
 
 
 def _read(network: Network, target: Target) -> TwoScalePlan | None:
-    try:
-        plan = _plan(network.exact_rows(), network, target)
-    except (IndexError, KeyError, ValueError, ZeroDivisionError):  # not of this form
-        return None
-    return plan if plan is not None and plan_network(plan, target) == network else None
+    rows = network.exact_rows()
+    for read, write in _FORMS:
+        try:
+            plan = read(rows, network, target)
+        except (IndexError, KeyError, ValueError, ZeroDivisionError):  # not of this form
+            continue
+        if plan is not None and write(plan, target).exact_rows() == rows:
+            return plan
+    return None
 
 
-def _plan(rows: _Rows, network: Network, target: Target) -> TwoScalePlan | None:
+def unit_starts(network: Network) -> list[int]:
+    """The number of the first unit of every layer in `exact_rows` plus one: the input is 0, layer 1 starts at 1."""
+    counts = [layer.units for layer in network.layers]
+    return [0, *np.cumsum([1, *counts]).tolist()]
+
+
+def _plan(rows: Rows, network: Network, target: Target) -> TwoScalePlan | None:
     [(low, high)] = target.domain
-    starts = np.concatenate(([0, 1], 1 + np.cumsum([layer.units for layer in network.layers]))).tolist()
-    cells = _whole(rows[0][2][0][1] * (high - low))
+    starts = unit_starts(network)
+    cells = whole(rows[0][2][0][1] * (high - low))
     levels = (cells - 1).bit_length()
     if cells < 2 or len(starts) < 2 * levels + 6:
         return None
     ramp = rows[0][1] + 2 ** (levels - 1) + cells * low / (high - low)
     above, below = rows[starts[-3] - 1], rows[starts[-3]]
-    steps = _whole(-below[1] / 2)
+    steps = whole(-below[1] / 2)
     output = dict(rows[-1][2])
     quantum = output[starts[-3]]
     tables = _tables(rows, starts, levels, cells)
@@ -78,23 +103,25 @@ def _plan(rows: _Rows, network: Network, target: Target) -> TwoScalePlan | None:
     coarse = _coarse_values(rows, output, cells, steps, quantum, low, high)
     if levels_found is None:
         return None
-    return TwoScalePlan(cells, steps, digits, ramp, _float(quantum), coarse, levels_found)
+    return TwoScalePlan(cells, steps, digits, ramp, exact_number(quantum), coarse, levels_found)
 
 
-def _whole(value: fmpq) -> int:
+def whole(value: fmpq) -> int:
+    """The integer that the number is; raises ValueError."""
     if value.q != 1:
         raise ValueError("not whole")
     return int(value.p)
 
 
-def _float(value: fmpq) -> float:
+def exact_number(value: fmpq) -> float:
+    """The float64 number that the number is; raises ValueError."""
     found = float(int(value.p) / int(value.q))
     if to_fmpq(found) != value:
         raise ValueError("no float64 number")
     return found
 
 
-def _tables(rows: _Rows, starts: list[int], levels: int, cells: int) -> list[list[int]]:
+def _tables(rows: Rows, starts: list[int], levels: int, cells: int) -> list[list[int]]:
     """The codes of all cells, one list per code: the first units of layer 2 levels + 3."""
     layer = 2 * levels + 1
     number = starts[layer]
@@ -102,7 +129,7 @@ def _tables(rows: _Rows, starts: list[int], levels: int, cells: int) -> list[lis
     for unit in range(starts[layer + 1], starts[layer + 2]):
         _, bias, terms = rows[unit - 1]
         if [u for u, _ in terms] == [number]:
-            hinge_of[unit] = _whole(-bias)
+            hinge_of[unit] = whole(-bias)
     tables: list[list[int]] = []
     for unit in range(starts[layer + 2], starts[layer + 3]):
         _, bias, terms = rows[unit - 1]
@@ -110,18 +137,13 @@ def _tables(rows: _Rows, starts: list[int], levels: int, cells: int) -> list[lis
             break
         bends = [0] * cells
         for u, weight in terms:
-            bends[hinge_of[u]] = _whole(weight)
-        code, slope, codes = _whole(bias), 0, []
-        for bend in bends:
-            codes.append(code)
-            slope += bend
-            code += slope
-        tables.append(codes)
+            bends[hinge_of[u]] = whole(weight)
+        tables.append(codes_of(whole(bias), bends))
     return tables
 
 
 def _coarse_values(
-    rows: _Rows, output: dict[int, fmpq], cells: int, steps: int, quantum: fmpq, low: fmpq, high: fmpq
+    rows: Rows, output: dict[int, fmpq], cells: int, steps: int, quantum: fmpq, low: fmpq, high: fmpq
 ) -> np.ndarray:
     """The coarse values: sums of the output's bends, exactly."""
     scale = fmpq(cells) / (high - low)
@@ -132,13 +154,30 @@ def _coarse_values(
             place = -rows[unit - 1][1] - scale * low
             if place.q == 1 and 0 < place < cells:
                 bends[int(place.p)] = weight
-    value, slope = rows[-1][1] + quantum * steps + bends[0] * scale * low, fmpq(0)
-    values = [_float(value)]
+    return polygon_of(rows[-1][1] + quantum * steps + bends[0] * scale * low, bends)
+
+
+def polygon_of(value: fmpq, bends: list[fmpq]) -> np.ndarray:
+    """The values 0, 1, 2 ... of the polygon that starts at `value` and changes its slope by bends[i] at i."""
+    slope, values = fmpq(0), [exact_number(value)]
     for bend in bends:
         slope += bend
         value += slope
-        values.append(_float(value))
+        values.append(exact_number(value))
     return np.array(values)
+
+
+def codes_of(code: int, bends: list[int]) -> list[int]:
+    """The same for integers, without the last value."""
+    slope, codes = 0, []
+    for bend in bends:
+        codes.append(code)
+        slope += bend
+        code += slope
+    return codes
+
+
+add_form(_plan, plan_network)
 
 
 # -- the certificate ---------------------------------------------------------------------------------------------------

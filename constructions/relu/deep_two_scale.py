@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from approx.approximant import Approximant, BudgetItem
-from approx.errors import InputError, RegularityError, UnreachableError
+from approx.approximant import Approximant
+from approx.errors import InputError, RegularityError
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 from constructions.relu import _two_scale_reader  # noqa: F401 (registers the certificate of these networks)
 from constructions.relu._digits import FLOAT64_DIGITS, float64_digits
 from constructions.relu._two_scale_network import plan_network
-from constructions.relu._two_scale_plan import TwoScalePlan, chord_gap, fit_plan
+from constructions.relu._two_scale_plan import TwoScalePlan, fit_plan
+from constructions.relu._two_scale_search import budget_of, given_grid, proved_bound, search_plan
 
 DESCRIPTION = {
     "name": "deep-two-scale",
@@ -22,7 +22,6 @@ DESCRIPTION = {
     "rate": "error omega_f(O(W^-p)), 1 < p <= 2, with O(W^(p-1)) hidden layers; discontinuous in f",
     "references": ("P18",),
 }
-MAXIMUM_NODES = 60_000_000
 ARITHMETICS = ("exact", "float64")
 
 
@@ -54,9 +53,16 @@ def deep_two_scale(
         raise InputError("arithmetic", arithmetic, "'exact' or 'float64'")
     if target.dimension != 1:
         raise RegularityError(f"deep-two-scale: needs one variable, the target has {target.dimension}")
+    name = str(DESCRIPTION["name"])
+
+    def per_code(cells: int, steps: int) -> int:
+        return _digits(cells, steps, arithmetic, digits)
+
     if cells is not None or steps is not None:
-        return _approximant(target, *_fitted(target, *_given(cells, steps), arithmetic, digits), arithmetic)
-    plan, error = _search(target, goal, power, arithmetic, digits)
+        grid = given_grid(name, cells, steps)
+        plan, error = fit_plan(target, *grid, per_code(*grid))
+    else:
+        plan, error = search_plan(name, target, goal, power, per_code)
     return _approximant(target, plan, error, arithmetic)
 
 
@@ -70,15 +76,6 @@ def _rate(rate: Any) -> float:
         )
         raise InputError("rate", rate, f"1 < rate <= 2 in one variable ({why})")
     return power
-
-
-def _given(cells: Any, steps: Any) -> tuple[int, int]:
-    for name, value, least in (("cells", cells, 2), ("steps", steps, 1)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(name, value, f"an integer of at least {least}; cells and steps are given together")
-    if cells * steps > MAXIMUM_NODES:
-        raise UnreachableError(f"deep-two-scale: {cells * steps:,} fine nodes are more than {MAXIMUM_NODES:,}")
-    return cells, steps
 
 
 def _digits(cells: int, steps: int, arithmetic: str, digits: Any) -> int:
@@ -99,56 +96,15 @@ def _digits(cells: int, steps: int, arithmetic: str, digits: Any) -> int:
     return -(-steps // -(-steps // wanted))
 
 
-def _fitted(target: Target, cells: int, steps: int, arithmetic: str, digits: Any) -> tuple[TwoScalePlan, float]:
-    return fit_plan(target, cells, steps, _digits(cells, steps, arithmetic, digits))
-
-
-def _grid(nodes: float, power: float) -> tuple[int, int]:
-    """(N, M) with N M >= nodes and M about (N/4)^(power - 1): for power 2 values and digits cost the same."""
-    cells = max(2, math.ceil((nodes * 4 ** (power - 1)) ** (1 / power)))
-    return cells, max(1, math.ceil(nodes / cells))
-
-
-def _search(
-    target: Target, goal: float, power: float, arithmetic: str, digits: Any
-) -> tuple[TwoScalePlan, float]:
-    exponent, constant = target.hoelder()
-    [(low, high)] = target.domain
-    width = to_float(high - low)
-    # The least number of nodes for which the distance from the chords alone is small enough.
-    nodes = max(2.0, width / 2 * (constant / goal) ** (1 / exponent))
-    for _ in range(40):
-        if nodes > MAXIMUM_NODES:
-            break
-        cells, steps = _grid(nodes, power)
-        plan, error = _fitted(target, cells, steps, arithmetic, digits)
-        bound = _bound(target, plan, error)[0]
-        if bound <= goal:
-            return plan, error
-        nodes = max(nodes * 1.02 + 1, cells * steps * min(4.0, (bound / goal) ** (1 / exponent)))
-    raise UnreachableError(f"deep-two-scale: eps = {goal:g} needs more than {MAXIMUM_NODES:,} fine nodes")
-
-
-def _bound(target: Target, plan: TwoScalePlan, error: float) -> tuple[float, float]:
-    """(bound, distance of f from its chords)."""
-    [(low, high)] = target.domain
-    chords = chord_gap(target, (high - low) / (plan.cells * plan.steps))
-    return (error + chords + plan.gap_at_ramps()) * (1 + 2.0**-40), chords
-
-
 def _approximant(target: Target, plan: TwoScalePlan, error: float, arithmetic: str) -> Approximant:
-    bound, chords = _bound(target, plan, error)
+    budget = budget_of(target, plan, error)
     return Approximant(
         network=plan_network(plan, target),
         target=target,
-        bound=bound,
+        bound=proved_bound(budget),
         method=str(DESCRIPTION["name"]),
         statement="P18 Theorem 2, d = 1: error omega_f(O(W^-p)) with depth O(W^(p-1)), by bit extraction.",
-        budget=(
-            BudgetItem("fine nodes", error, "quantisation by steps {-1, 0, 1}, checked at all nodes; rounding included"),
-            BudgetItem("between fine nodes", chords, "modulus of continuity: C (h/2)^a"),
-            BudgetItem("ramps between codes", plan.gap_at_ramps(), "clipped to 2 lambda M r, both sides of the polygon"),
-        ),
+        budget=budget,
         parameters={
             "cells": plan.cells,
             "steps": plan.steps,
