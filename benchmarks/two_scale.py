@@ -13,7 +13,9 @@ import numpy as np
 from approx import Target
 from constructions import catalogue
 
-SIZES = {"deep-two-scale": (40, 101, 251, 640, 1601, 4001, 9001), "narrow": (20, 51, 130, 320, 801, 2001)}
+#: Numbers of coarse cells; M = N/16 fine steps (deep-two-scale) or N/3 (narrow).
+SIZES = {"deep-two-scale": (101, 251, 640, 1601, 4001, 13601), "narrow": (25, 64, 160, 401, 1001)}
+SHARE = {"deep-two-scale": 16, "narrow": 3}
 
 
 def rough(waves: int, cantor: int) -> Target:
@@ -28,9 +30,9 @@ def rough(waves: int, cantor: int) -> Target:
     return Target("+".join(terms))
 
 
-def main(method: str = "deep-two-scale", largest: int = 9001) -> None:
+def main(method: str = "deep-two-scale", largest: int = 13601) -> None:
     """The study."""
-    f = rough(20, 15)
+    f = rough(16, 14)
     start = time.perf_counter()
     print(f"{method}; |f(x)-f(y)| <= {f.lipschitz():.4g} |x-y| ({time.perf_counter() - start:.1f} s)", flush=True)
     weights, errors = [], []
@@ -38,7 +40,7 @@ def main(method: str = "deep-two-scale", largest: int = 9001) -> None:
         if cells > largest:
             break
         start = time.perf_counter()
-        steps = cells // 4 + 1 if method == "deep-two-scale" else cells
+        steps = cells // SHARE[method] + 1
         a = catalogue()[method].builder(f, 1, cells=cells, steps=steps)
         built = time.perf_counter()
         c = a.certify()

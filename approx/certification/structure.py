@@ -62,7 +62,8 @@ def structural_values(network: Network, target: Target, points: np.ndarray) -> n
 
 def structural_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
     """(lower, upper, witness, method) of the first recogniser that knows this pair, otherwise None."""
-    for recogniser in (square_enclosure, sum_enclosure, *_RECOGNISERS):
+    # Sums of squares last: they are looked for unit by unit, which is the slowest where there are none.
+    for recogniser in (square_enclosure, *_RECOGNISERS, sum_enclosure):
         found = recogniser(network, target, work)
         if found is not None:
             return found

@@ -85,9 +85,7 @@ def _offset(values: list[Any], reach: int) -> int:
     return 1 << max(int(most.p // most.q if isinstance(most, fmpq) else most), 1).bit_length()
 
 
-def _cells(
-    net: StrictLayers, values: list[fmpq], codes: list[int], offset: int, code_offset: int, steps: int
-) -> None:
+def _cells(net: StrictLayers, values: list[fmpq], codes: list[int], offset: int, code_offset: int, steps: int) -> None:
     """From X, y, local to f (with its offset), code and start = M s."""
     bends, changes = _bends(values), [*_bends(codes), 1]  # the last one as in _two_scale_network
     f_bias, code_bias = values[0] + offset, codes[0] + code_offset

@@ -115,6 +115,10 @@ def _larger(a: _Range, b: _Range) -> _Range:
 
 
 def _product(a: _Range, b: _Range) -> _Range:
+    for constant, other in ((a, b), (b, a)):
+        if constant.low.ndim == 0 and constant.low == constant.high and constant.left == constant.right == 0:
+            c = constant.low
+            return _widened(*(c * part for part in (other if c >= 0 else (other[1], other[0], other[3], other[2]))))
     values = _times((a.low, a.high), (b.low, b.high))
     first, second = _times((a.left, a.right), (b.low, b.high)), _times((a.low, a.high), (b.left, b.right))
     return _widened(*values, first[0] + second[0], first[1] + second[1])

@@ -13,7 +13,7 @@ from approx import Target
 from approx.errors import InputError, RegularityError, UnreachableError, UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.networks import Builder, Network, linear_combination
-from approx.numbers import to_arb, working_precision
+from approx.numbers import to_arb, to_fmpq, working_precision
 from constructions.relu import deep_two_scale
 from constructions.relu._digits import FLOAT64_DIGITS, decode, encode, float64_digits, read_digits
 from constructions.relu._node_values import node_values
@@ -94,9 +94,11 @@ def test_the_network_is_the_polygon_exactly_off_the_ramps(cells, steps, digits):
     net = plan_network(plan, f)
     rng = np.random.default_rng(3)
     places = [Fraction(int(n), 10**5) for n in rng.integers(0, 10**5 + 1, 60)] + [Fraction(k, cells) for k in range(cells + 1)]
+    ramp = Fraction(int(plan.ramp.p), int(plan.ramp.q))
+    places += [(k - ramp) / cells for k in range(1, cells + 1)]  # where the ramps begin
     for place in places:
         cell = place * cells
-        if 0 < math.ceil(cell) - cell < Fraction(int(plan.ramp.p), int(plan.ramp.q)):
+        if 0 < math.ceil(cell) - cell < ramp:
             continue
         [value] = evaluate_exact(net, [fmpq(place.numerator, place.denominator) * 3 - 1])
         assert Fraction(int(value.p), int(value.q)) == exact_polygon(plan, place)
@@ -134,6 +136,15 @@ def test_nodal_values_and_slopes_are_enclosed(text):
     least, greatest = step_slopes(f, index, 1000)
     inner = np.asarray(f((index + 0.7) / 500)) - np.asarray(f((index + 0.2) / 500))
     assert (inner * 1000 <= greatest + 1e-9).all() and (inner * 1000 >= least - 1e-9).all()
+
+
+def test_rounding_alone_is_enclosed():
+    """Dyadic points and numbers: nothing but the rounding of the operations is left to be bounded."""
+    f = Target("x*x*x*(x + 3)*(x - 1/4)**5")
+    index = np.arange(1, 1024, 5)
+    values, error = node_values(f, index, 1024)
+    gaps = [abs(f.exact([fmpq(k, 1024)]) - to_fmpq(v)) for k, v in zip(index.tolist(), values.tolist(), strict=True)]
+    assert 0 < max(gaps) <= to_fmpq(error) and error < 1e-12
 
 
 # -- certificates ---------------------------------------------------------------------------------------------------------
