@@ -15,7 +15,7 @@ from approx.certification.executed import executed
 from approx.certification.execution import FORMATS, Execution
 from approx.certification.relative import relative_certificate, relative_enclosure
 from approx.certification.steps import step_enclosure
-from approx.certification.structure import structural_enclosure
+from approx.certification.structure import STRUCTURE_ONLY, structural_enclosure
 from approx.certification.vector import certify_outputs
 from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
@@ -85,8 +85,8 @@ def certify(
             "adds the superexpressive ones)"
         )
     sharp = found is not None and found[1] <= max(found[0] * (1 + rtol), atol)
-    if method == "auto" and not sharp and network.tags["piecewise_linear"]:
-        found = None  # true or not known: the regions know more
+    if found is not None and not sharp and _regions_know_more(network, method, found[3]):
+        found = None
     if method == "exact":
         found = _exact(network, target)
     if found is None:
@@ -112,6 +112,10 @@ def certify(
         network=network,
         target=target,
     )
+
+
+def _regions_know_more(network: Network, method: str, name: str) -> bool:
+    return method == "auto" and network.tags["piecewise_linear"] and not name.startswith(STRUCTURE_ONLY)
 
 
 def _exact(network: Network, target: Target) -> tuple[float, float, Sequence[Any], str]:

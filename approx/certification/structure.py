@@ -35,6 +35,8 @@ Enclosure = tuple[float, float, tuple[fmpq, ...], str]
 Recogniser = Callable[["Network", "Target", Work], Enclosure | None]
 #: Float64 values at points (n, d), for networks whose weights float64 cannot hold.
 Evaluator = Callable[["Network", "Target", np.ndarray], np.ndarray | None]
+#: How the method of an enclosure begins whose network has too many pieces to be followed: nothing else is tried then.
+STRUCTURE_ONLY = "structure only"
 _RECOGNISERS: list[Recogniser] = []
 _EVALUATORS: list[Evaluator] = []
 
@@ -60,7 +62,8 @@ def structural_values(network: Network, target: Target, points: np.ndarray) -> n
 
 def structural_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
     """(lower, upper, witness, method) of the first recogniser that knows this pair, otherwise None."""
-    for recogniser in (square_enclosure, sum_enclosure, *_RECOGNISERS):
+    # Sums of squares last: they are looked for unit by unit, which is the slowest where there are none.
+    for recogniser in (square_enclosure, *_RECOGNISERS, sum_enclosure):
         found = recogniser(network, target, work)
         if found is not None:
             return found

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: A weight whose float64 is off by more than this, at a unit that is not piecewise linear, does not fit.
 _MOST_ERROR = 2.0**-10
+#: An integer that float64 misses by this much, in a piecewise linear network, is a code whose last digits are lost.
+_LOST = 1
 _ROUGH = 64
 
 
@@ -22,7 +24,8 @@ def unfit_reason(network: Network) -> str | None:
     """Why float64 cannot evaluate the network, in words, or None where it can; O(pool).
 
     A periodic or discontinuous unit needs the absolute value of its argument: a weight that float64 misses by 2^-10 or more,
-    or that lies beyond its range, makes its values meaningless. Piecewise linear networks only must not overflow.
+    or that lies beyond its range, makes its values meaningless. Piecewise linear networks must not overflow, and must not
+    have integer weights that float64 misses by 1 or more: such integers are codes (more than 33 ternary digits).
     """
     return cached(network, "fitness", lambda: _reason(network))
 
@@ -38,14 +41,16 @@ def refuse_unfit(network: Network) -> None:
 
 
 def _reason(network: Network) -> str | None:
-    limit = float("inf") if network.tags["piecewise_linear"] else _MOST_ERROR
+    linear = network.tags["piecewise_linear"]
     for value in network.pool:
         if isinstance(value, fmpq) and abs(value.p) < value.q << 42:
             continue
         nearest = nearest_float(value)
         if abs(nearest) == float("inf"):
             return f"a weight of about {_bits(value):,} bits lies beyond the range of float64"
-        if _miss(value, nearest) >= limit:
+        if linear and isinstance(value, fmpq) and value.q == 1 and abs(value - to_fmpq(nearest)) >= _LOST:
+            return f"an integer weight near {nearest:.3g} is no float64 number: the last digits of a code would be lost"
+        if not linear and _miss(value, nearest) >= _MOST_ERROR:
             return f"a weight near {nearest:.3g} is no float64 number: rounding it changes the argument of its unit"
     return None
 

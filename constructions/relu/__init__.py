@@ -7,7 +7,9 @@ ROWS lists them for the catalogue as (builder, numbers of variables, declaration
 from typing import Any
 
 from constructions.relu import composition as _composition
+from constructions.relu import deep_two_scale as _deep_two_scale
 from constructions.relu import local_taylor as _local_taylor
+from constructions.relu import narrow as _narrow
 from constructions.relu import piecewise_linear as _piecewise_linear
 from constructions.relu import piecewise_polynomial as _piecewise_polynomial
 from constructions.relu import polynomial as _polynomial
@@ -16,7 +18,9 @@ from constructions.relu import simplicial as _simplicial
 from constructions.relu import square_chain as _square_chain
 from constructions.relu._estimates import floor_of, piecewise_linear_weights, simplicial_weights
 from constructions.relu.composition import composition
+from constructions.relu.deep_two_scale import deep_two_scale
 from constructions.relu.local_taylor import local_taylor
+from constructions.relu.narrow import narrow
 from constructions.relu.piecewise_linear import piecewise_linear
 from constructions.relu.piecewise_polynomial import piecewise_polynomial
 from constructions.relu.polynomial import polynomial
@@ -45,12 +49,16 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
+    (deep_two_scale, (1,), _deep_two_scale.DESCRIPTION, {"automatic": False}),
+    (narrow, (1,), _narrow.DESCRIPTION, {"automatic": False}),
 )
 
 __all__ = [
     "ROWS",
     "composition",
+    "deep_two_scale",
     "local_taylor",
+    "narrow",
     "piecewise_linear",
     "piecewise_polynomial",
     "polynomial",

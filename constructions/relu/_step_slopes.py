@@ -1,0 +1,139 @@
+"""Between which slopes does a target lie on every one of very many short intervals? Interval arithmetic on arrays.
+
+Targets of + - *, integer powers, abs, relu, max and min: values and slopes are carried as float64 intervals through the
+expression, widened at every operation by more than its rounding; where the sign that an abs, a max or a min depends on is
+not decided, the slope is the hull of both. Other targets get [-L, L] with their Lipschitz constant.
+Source: interval slopes (Hansen); widening by the largest entry: derived.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from approx.numbers import to_float, to_fmpq
+from approx.targets import Target
+from approx.targets.program import Instruction
+
+#: Several times the rounding of the few operations that make one step, relative to the largest entry.
+_WIDE = 2.0**-48
+_CHUNK = 1 << 14
+
+
+class _Range(NamedTuple):
+    """Values in [low, high], slopes (derivatives wherever they exist) in [left, right]; arrays or floats."""
+
+    low: np.ndarray
+    high: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+
+def step_slopes(target: Target, index: np.ndarray, total: int) -> tuple[np.ndarray, np.ndarray]:
+    """(least, greatest) slope of f per unit of x on [lower + w k/total, lower + w (k+1)/total], k in `index`; proved.
+
+    f lies between the lines of these slopes through each of its points there. Infinite where f is not Lipschitz.
+    """
+    exponent, constant = target.hoelder()
+    limit = constant if exponent == 1.0 else np.inf
+    least, greatest = np.full(len(index), -limit), np.full(len(index), limit)
+    if target.assumptions or not getattr(target, "is_rational", False):
+        return least, greatest
+    [(low, high)] = target.domain
+    first, width = to_float(low), to_float(high - low)
+    slack = _WIDE * (abs(first) + abs(width))
+    for start in range(0, len(index), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        ends = first + width * (index[part] / total), first + width * ((index[part] + 1) / total)
+        one = np.ones(len(ends[0]))
+        found = _followed(target, _Range(ends[0] - slack, ends[1] + slack, one, one))
+        if found is None:
+            break
+        least[part] = np.maximum(least[part], found.left)
+        greatest[part] = np.minimum(greatest[part], found.right)
+    return least, greatest
+
+
+def _followed(target: Target, x: _Range) -> _Range | None:
+    results: list[_Range] = []
+    for step in target.program.instructions:
+        found = _step(step, [results[i] for i in step.arguments], x)
+        if found is None:
+            return None
+        results.append(found)
+    last = _Range(*(np.broadcast_to(part, x.low.shape) for part in results[-1]))
+    return last if all(np.isfinite(part).all() for part in last) else None
+
+
+def _step(step: Instruction, arguments: list[_Range], x: _Range) -> _Range | None:
+    match step.operation:
+        case "number":
+            value, zero = np.array(to_float(step.data)), np.array(0.0)
+            exact = to_fmpq(float(value)) == step.data
+            return _Range(value, value, zero, zero) if exact else _widened(value, value, zero, zero)
+        case "variable":
+            return x
+        case "neg":
+            return _negative(arguments[0])
+        case "abs":
+            return _larger(arguments[0], _negative(arguments[0]))
+        case "relu":
+            zero = np.array(0.0)
+            return _larger(arguments[0], _Range(zero, zero, zero, zero))
+        case "max":
+            return _larger(*arguments)
+        case "min":
+            return _negative(_larger(*(_negative(a) for a in arguments)))
+        case "add":
+            return _sum(*arguments)
+        case "sub":
+            return _sum(arguments[0], _negative(arguments[1]))
+        case "mul":
+            return _product(*arguments)
+        case "powi" if 1 <= step.data <= 16:
+            result = arguments[0]
+            for _ in range(step.data - 1):
+                result = _product(result, arguments[0])
+            return result
+    return None
+
+
+def _negative(a: _Range) -> _Range:
+    return _Range(-a.high, -a.low, -a.right, -a.left)
+
+
+def _sum(a: _Range, b: _Range) -> _Range:
+    return _widened(a.low + b.low, a.high + b.high, a.left + b.left, a.right + b.right)
+
+
+def _larger(a: _Range, b: _Range) -> _Range:
+    first, second = a.low > b.high, b.low > a.high
+    left = np.where(first, a.left, np.where(second, b.left, np.minimum(a.left, b.left)))
+    right = np.where(first, a.right, np.where(second, b.right, np.maximum(a.right, b.right)))
+    return _Range(np.maximum(a.low, b.low), np.maximum(a.high, b.high), left, right)
+
+
+def _product(a: _Range, b: _Range) -> _Range:
+    for constant, other in ((a, b), (b, a)):
+        if constant.low.ndim == 0 and constant.low == constant.high and constant.left == constant.right == 0:
+            c = constant.low
+            return _widened(*(c * part for part in (other if c >= 0 else (other[1], other[0], other[3], other[2]))))
+    values = _times((a.low, a.high), (b.low, b.high))
+    first, second = _times((a.left, a.right), (b.low, b.high)), _times((a.low, a.high), (b.left, b.right))
+    return _widened(*values, first[0] + second[0], first[1] + second[1])
+
+
+def _times(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    products = a[0] * b[0], a[0] * b[1], a[1] * b[0], a[1] * b[1]
+    return np.minimum.reduce(np.broadcast_arrays(*products)), np.maximum.reduce(np.broadcast_arrays(*products))
+
+
+def _widened(low: np.ndarray, high: np.ndarray, left: np.ndarray, right: np.ndarray) -> _Range:
+    value = _WIDE * _size(low, high)
+    slope = _WIDE * _size(left, right)
+    return _Range(low - value, high + value, left - slope, right + slope)
+
+
+def _size(low: np.ndarray, high: np.ndarray) -> float:
+    return float(max(np.max(np.abs(low)), np.max(np.abs(high)))) + 2.0**-1000
