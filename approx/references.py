@@ -12,6 +12,12 @@ PAPERS: dict[str, str] = {
   title = {Error bounds for approximations with deep {ReLU} networks},
   journal = {Neural Networks}, volume = {94}, pages = {103--114}, year = {2017}, note = {arXiv:1610.01145}
 }""",
+    "P17": """@article{yarotsky2017quantified,
+  author  = {Yarotsky, Dmitry},
+  title   = {Quantified advantage of discontinuous weight selection in approximations with deep neural networks},
+  journal = {arXiv:1705.01365},
+  year    = {2017}
+}""",
     "P18": """@inproceedings{yarotsky2018optimal,
   author = {Dmitry Yarotsky},
   title = {Optimal approximation of continuous functions by very deep {ReLU} networks},

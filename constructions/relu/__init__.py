@@ -6,6 +6,8 @@ ROWS lists them for the catalogue as (builder, numbers of variables, declaration
 
 from typing import Any
 
+from constructions.relu import cached_narrow as _cached_narrow
+from constructions.relu import cached_patches as _cached_patches
 from constructions.relu import composition as _composition
 from constructions.relu import local_taylor as _local_taylor
 from constructions.relu import piecewise_linear as _piecewise_linear
@@ -14,7 +16,9 @@ from constructions.relu import polynomial as _polynomial
 from constructions.relu import powers as _powers
 from constructions.relu import simplicial as _simplicial
 from constructions.relu import square_chain as _square_chain
-from constructions.relu._estimates import floor_of, piecewise_linear_weights, simplicial_weights
+from constructions.relu._estimates import cached_weights, floor_of, piecewise_linear_weights, simplicial_weights
+from constructions.relu.cached_narrow import cached_narrow
+from constructions.relu.cached_patches import cached_patches
 from constructions.relu.composition import composition
 from constructions.relu.local_taylor import local_taylor
 from constructions.relu.piecewise_linear import piecewise_linear
@@ -42,6 +46,8 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
         _piecewise_polynomial.DESCRIPTION,
         {"estimate": _piecewise_polynomial.piecewise_polynomial_weights},
     ),
+    (cached_patches, (1,), _cached_patches.DESCRIPTION, {"estimate": cached_weights}),
+    (cached_narrow, (1,), _cached_narrow.DESCRIPTION, {"automatic": False}),
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
@@ -49,6 +55,8 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
 
 __all__ = [
     "ROWS",
+    "cached_narrow",
+    "cached_patches",
     "composition",
     "local_taylor",
     "piecewise_linear",
