@@ -30,7 +30,7 @@ def cached_narrow(target: Target, eps: Any, *, steps_per_cell: int | None = None
     Every layer reads the layer before it alone. Five channels: tau (the input), the output so far, the sum of the current
     parity's patterns, the tents of the current pattern, and one hinge. Guarantee (proved): as cached_patches.
     Cost: about 8 weights for each of the 3 T hinges of the tents and 7 for each breakpoint of a pattern.
-    Raises what cached_patches raises. Source: P17 Theorem 2 (the rate and the width); this schedule is derived.
+    Raises what cached_patches raises. Source: P17 (the rate and the width); this schedule is derived.
 
     >>> a = cached_narrow(Target("abs(sin(9*x))"), 0.2)
     >>> a.network.size.width, a.bound <= 0.2
