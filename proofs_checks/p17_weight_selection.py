@@ -68,13 +68,13 @@ def continuous_rate() -> Result:
         c = net.certify(rtol=0.05)
         products.append((3 * cells + 2) * c.lower)
     ok = min(products) >= 1.4 and max(products) <= 2.2
-    return Result(ok, "observed", "certified: for three W a function of Lipschitz constant 1 is missed by at least about 3/(2W).",
+    return Result(ok, "observed", "certified: for three W a function of Lipschitz constant 1 is missed by about 3/(2W).",
                   {"W error": products})  # fmt: skip
 
 
 @statement(PAPER, "Weight selection: continuous for interpolation, with jumps for the cached networks")
 def jumps_of_the_selection() -> Result:
-    """Along f_s = s |sin 9x| / 9 the values of the zig-zag jump by 2 lambda however small the step of s; nodal values do not."""
+    """Along f_s = s |sin 9x| / 9 the zig-zag jumps by 2 lambda however small the step of s; nodal values do not."""
     whole = fine_values(Target("abs(sin(9*x))/9"), 48, 1.0)
     steps, jumps, nodal = [1e-2, 1e-3, 1e-4], [], []
     for step in steps:

@@ -14,6 +14,7 @@ from constructions.relu import piecewise_linear as _piecewise_linear
 from constructions.relu import piecewise_polynomial as _piecewise_polynomial
 from constructions.relu import polynomial as _polynomial
 from constructions.relu import powers as _powers
+from constructions.relu import relu_power as _relu_power
 from constructions.relu import simplicial as _simplicial
 from constructions.relu import square_chain as _square_chain
 from constructions.relu._estimates import cached_weights, floor_of, piecewise_linear_weights, simplicial_weights
@@ -26,6 +27,7 @@ from constructions.relu.piecewise_polynomial import piecewise_polynomial
 from constructions.relu.polynomial import polynomial
 from constructions.relu.powers import powers
 from constructions.relu.product import product
+from constructions.relu.relu_power import relu_power
 from constructions.relu.simplicial import simplicial
 from constructions.relu.square import square
 from constructions.relu.square_chain import square_chain
@@ -48,6 +50,7 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     ),
     (cached_patches, (1,), _cached_patches.DESCRIPTION, {"estimate": cached_weights}),
     (cached_narrow, (1,), _cached_narrow.DESCRIPTION, {"automatic": False}),
+    (relu_power, (1,), _relu_power.DESCRIPTION, {"automatic": False}),
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
@@ -64,6 +67,7 @@ __all__ = [
     "polynomial",
     "powers",
     "product",
+    "relu_power",
     "simplicial",
     "square",
     "square_chain",
