@@ -12,10 +12,20 @@ PAPERS: dict[str, str] = {
   title = {Error bounds for approximations with deep {ReLU} networks},
   journal = {Neural Networks}, volume = {94}, pages = {103--114}, year = {2017}, note = {arXiv:1610.01145}
 }""",
+    "P17": """@misc{yarotsky2017quantified,
+  author = {Dmitry Yarotsky},
+  title = {Quantified advantage of discontinuous weight selection in approximations with deep neural networks},
+  year = {2017}, note = {arXiv:1705.01365}
+}""",
     "P18": """@inproceedings{yarotsky2018optimal,
   author = {Dmitry Yarotsky},
   title = {Optimal approximation of continuous functions by very deep {ReLU} networks},
   booktitle = {Conference on Learning Theory}, year = {2018}, note = {arXiv:1802.03620}
+}""",
+    "P19": """@inproceedings{yarotsky2020phase,
+  author = {Dmitry Yarotsky and Anton Zhevnerchuk},
+  title = {The phase diagram of approximation rates for deep neural networks},
+  booktitle = {Advances in Neural Information Processing Systems}, year = {2020}, note = {arXiv:1906.09477}
 }""",
     "P21": """@inproceedings{yarotsky2021elementary,
   author = {Dmitry Yarotsky},

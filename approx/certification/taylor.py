@@ -149,7 +149,10 @@ class Search:
         while self.open and not self.work.exhausted:
             boxes = self.open[-1]
             # Where the cover itself is too coarse (kinks, poles), or boxes are tiny, halving cannot help.
-            stuck = ~(self.cover.remainders[boxes.cell] <= self.goal) | (boxes.half.max(axis=1) < self.smallest)
+            # The lower bound may still be far too low, and the goal with it: a box whose bound is not mostly its
+            # remainder gains from halving whatever the goal is.
+            bearable = np.maximum(self.goal, np.where(np.isfinite(boxes.upper), boxes.upper / 2, 0.0))
+            stuck = ~(self.cover.remainders[boxes.cell] <= bearable) | (boxes.half.max(axis=1) < self.smallest)
             settled = (boxes.upper <= self.goal) | stuck
             self.settled = max(self.settled, float(boxes.upper[settled].max(initial=0.0)))
             active = np.flatnonzero(~settled)

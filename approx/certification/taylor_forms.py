@@ -26,7 +26,7 @@ import numpy as np
 import scipy.sparse
 
 from approx.certification.activation_tables import Local, local_series
-from approx.certification.special_activations import SPECIAL
+from approx.certification.special_activations import SPECIAL, power_series
 from approx.errors import UnsupportedError
 from approx.networks import Network
 
@@ -34,7 +34,7 @@ _UNIT = 2.0**-53
 _TINY = 2.0**-1000
 _TABLES = frozenset({"sin", "tanh", "sigmoid", "softplus", "gelu", "arctan"})
 #: Activations that Taylor models admit: all that there are.
-ADMITTED = frozenset({"identity", "relu", "abs", "floor"}) | _TABLES | SPECIAL.keys()
+ADMITTED = frozenset({"identity", "relu", "relu2", "relu3", "abs", "floor"}) | _TABLES | SPECIAL.keys()
 Watch = Callable[[int, np.ndarray, np.ndarray], None]
 
 
@@ -178,7 +178,11 @@ class TaylorProgram:
                 model.error = np.where(lost, np.inf, model.error)
             if name in ("relu", "abs"):
                 return _relu(model) if name == "relu" else _absolute(model)
+            if name in ("relu2", "relu3"):
+                model = _relu(model)  # max(t, 0)^p is a power of max(t, 0)
             reach = (model.radius() + model.error) * (1 + 2.0**-40)
+            if name in ("relu2", "relu3"):
+                return self._composed(model, power_series(int(name[-1]), model.coefficients[0], reach, self.monomials.order))
             if name == "floor":
                 return _floor(model, reach)
             if name in _TABLES:

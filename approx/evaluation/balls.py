@@ -109,6 +109,8 @@ BALLS: dict[str, Callable[[arb], arb]] = {
     "identity": _identity,
     "relu": numbers.relu,
     "abs": numbers.absolute,
+    "relu2": lambda t: numbers.relu(t) ** 2,
+    "relu3": lambda t: numbers.relu(t) ** 3,
     "sin": numbers.sin,
     "arcsin": numbers.asin,
     "floor": _floor,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from approx.networks import Network, Values
 
 #: The activations that map rationals to rationals.
-RATIONAL = frozenset({"identity", "relu", "abs", "floor", "exp2"})
+RATIONAL = frozenset({"identity", "relu", "relu2", "relu3", "abs", "floor", "exp2"})
 #: 2^t is exact for integer t; beyond this size the number would not fit anywhere.
 _LARGEST_POWER = 100_000_000
 #: Layers between two cancellations, and the length in bits from which gmpy2 multiplies faster than Python.
@@ -178,6 +178,9 @@ def _activate(name: str, values: _Vector) -> _Vector:
     integers, odd, power = values
     if name == "relu":
         return _Vector([m if m > 0 else 0 for m in integers], odd, power)
+    if name in ("relu2", "relu3"):
+        p = int(name[-1])
+        return _cancel(_Vector([m**p if m > 0 else 0 for m in integers], odd**p, power * p))
     if name == "abs":
         return _Vector([abs(m) for m in integers], odd, power)
     if name == "floor":

@@ -226,6 +226,8 @@ ACTIVATE: dict[str, Callable[[np.ndarray], None]] = {
     "identity": _identity,
     "relu": _relu,
     "abs": _in_place(np.abs),
+    "relu2": _copied(lambda t: np.maximum(t, 0.0) ** 2),
+    "relu3": _copied(lambda t: np.maximum(t, 0.0) ** 3),
     "sin": _in_place(np.sin),
     "arcsin": _in_place(np.arcsin),
     "floor": _in_place(np.floor),

@@ -67,6 +67,8 @@ def _module_class() -> Any:
         "identity": lambda t: t,
         "relu": torch.relu,
         "abs": torch.abs,
+        "relu2": lambda t: torch.relu(t) ** 2,
+        "relu3": lambda t: torch.relu(t) ** 3,
         "sin": torch.sin,
         "arcsin": torch.asin,
         "floor": torch.floor,

@@ -16,6 +16,8 @@ ACTIVATIONS: dict[str, str] = {
     "identity": "t",
     "relu": "max(t, 0)",
     "abs": "|t|",
+    "relu2": "max(t, 0)^2",
+    "relu3": "max(t, 0)^3",
     "sin": "sin(t)",
     "arcsin": "arcsin(t)",
     "floor": "floor(t)",

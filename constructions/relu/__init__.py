@@ -6,6 +6,8 @@ ROWS lists them for the catalogue as (builder, numbers of variables, declaration
 
 from typing import Any
 
+from constructions.relu import cached_narrow as _cached_narrow
+from constructions.relu import cached_patches as _cached_patches
 from constructions.relu import composition as _composition
 from constructions.relu import deep_two_scale as _deep_two_scale
 from constructions.relu import local_taylor as _local_taylor
@@ -14,9 +16,12 @@ from constructions.relu import piecewise_linear as _piecewise_linear
 from constructions.relu import piecewise_polynomial as _piecewise_polynomial
 from constructions.relu import polynomial as _polynomial
 from constructions.relu import powers as _powers
+from constructions.relu import relu_power as _relu_power
 from constructions.relu import simplicial as _simplicial
 from constructions.relu import square_chain as _square_chain
-from constructions.relu._estimates import floor_of, piecewise_linear_weights, simplicial_weights
+from constructions.relu._estimates import cached_weights, floor_of, piecewise_linear_weights, simplicial_weights
+from constructions.relu.cached_narrow import cached_narrow
+from constructions.relu.cached_patches import cached_patches
 from constructions.relu.composition import composition
 from constructions.relu.deep_two_scale import deep_two_scale
 from constructions.relu.local_taylor import local_taylor
@@ -26,6 +31,7 @@ from constructions.relu.piecewise_polynomial import piecewise_polynomial
 from constructions.relu.polynomial import polynomial
 from constructions.relu.powers import powers
 from constructions.relu.product import product
+from constructions.relu.relu_power import relu_power
 from constructions.relu.simplicial import simplicial
 from constructions.relu.square import square
 from constructions.relu.square_chain import square_chain
@@ -46,6 +52,9 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
         _piecewise_polynomial.DESCRIPTION,
         {"estimate": _piecewise_polynomial.piecewise_polynomial_weights},
     ),
+    (cached_patches, (1,), _cached_patches.DESCRIPTION, {"estimate": cached_weights}),
+    (cached_narrow, (1,), _cached_narrow.DESCRIPTION, {"automatic": False}),
+    (relu_power, (1,), _relu_power.DESCRIPTION, {"automatic": False}),
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
@@ -55,6 +64,8 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
 
 __all__ = [
     "ROWS",
+    "cached_narrow",
+    "cached_patches",
     "composition",
     "deep_two_scale",
     "local_taylor",
@@ -64,6 +75,7 @@ __all__ = [
     "polynomial",
     "powers",
     "product",
+    "relu_power",
     "simplicial",
     "square",
     "square_chain",

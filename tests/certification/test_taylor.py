@@ -14,10 +14,11 @@ from approx.certification.activation_tables import local_series
 from approx.certification.special_activations import SPECIAL
 from approx.certification.taylor_forms import TaylorProgram
 from approx.errors import InputError, UnsupportedError
-from approx.evaluation import evaluate_balls
+from approx.evaluation import evaluate_balls, evaluate_exact
 from approx.evaluation.balls import BALLS
 from approx.networks import Builder, dense_block, layer
 from approx.numbers import working_precision
+from constructions.relu import relu_power
 
 SMOOTH = ["sin", "tanh", "sigmoid", "softplus", "gelu", "arctan", "exp", "exp2"]
 
@@ -196,3 +197,32 @@ def test_taylor_agrees_with_exact_pieces() -> None:
         exact = certify(network, target, rtol=1e-4)
         models = certify(network, target, rtol=1e-3, method="taylor")
         assert models.lower <= exact.upper and exact.lower <= models.upper <= 1.002 * exact.upper
+
+
+def test_a_poor_first_witness_does_not_end_the_search():
+    """A spline of sin that is exact at the first points: the cover's remainders are above that goal, not above the error."""
+    f = Target("sin(2*pi*x)")
+    network = relu_power(f, 1e-2, power=2).network
+    places = np.linspace(0, 1, 5001)
+    observed = float(np.abs(network(places) - f(places)).max())
+    c = certify(network, f, rtol=0.05)
+    assert c.lower >= 0.9 * observed and c.upper <= 1.1 * observed
+
+
+def test_powers_of_relu_are_followed_exactly_and_tightly():
+    for power in (2, 3):
+        b = Builder(1)
+        x = b.input()
+        inner = b.unit(x - fmpq(1, 3), f"relu{power}")
+        network = b.build([3 * b.unit(2 * inner - x + fmpq(1, 7), f"relu{power}") - inner])
+        text = f"3*max(2*max(x-1/3,0)**{power}-x+1/7,0)**{power} - max(x-1/3,0)**{power} + x/100"
+        f = Target(text, (-1, 2))
+        c = certify(network, f, rtol=0.05)
+        assert c.lower >= 0.0199 and c.upper <= 0.022
+        points = [fmpq(k, 10) for k in range(-10, 21)]
+        exact = evaluate_exact(network, points)
+        assert exact == [f.exact([p]) - p / 100 for p in points]
+        balls = [evaluate_balls(network, [arb(p)])[0] for p in points]
+        assert all(ball.overlaps(arb(value)) for ball, value in zip(balls, exact, strict=True))
+        floats = network(np.array([float(p.p) / float(p.q) for p in points]))
+        assert np.allclose(floats, [float(v.p) / float(v.q) for v in exact], rtol=1e-12, atol=1e-12)
