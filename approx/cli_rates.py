@@ -43,6 +43,9 @@ _MOST_POINTS = 100
               help="Errors enclosed within R enter the fit.")  # fmt: skip
 @click.option("--seconds", type=Constant(), metavar="S", help="Time limit of one certification.  [default: 20]")
 @click.option("--plot", "plot_path", type=click.Path(), metavar="FILE", help="Also draw it (.png, .pdf, .svg).")
+@click.option(
+    "--phases", "phases_path", type=click.Path(), metavar="FILE", help="Also draw rates against depth exponents."
+)
 @json_option
 def rates(
     expression: str,
@@ -54,6 +57,7 @@ def rates(
     rtol: float,
     seconds: float | None,
     plot_path: str | None,
+    phases_path: str | None,
     as_json: bool,
 ) -> int:
     """Measure how the proved error of EXPR falls with the number of weights, beside theory and lower bounds.
@@ -67,6 +71,7 @@ def rates(
     import constructions  # noqa: F401  (registers its methods with the studies)
 
     check_outputs(None, None, plot_path)
+    check_outputs(None, None, phases_path)
     if not 2 <= points <= _MOST_POINTS:
         raise InputError("--points", points, f"a whole number from 2 to {_MOST_POINTS}")
     if not 1 <= weights[0] < weights[1]:
@@ -77,14 +82,17 @@ def rates(
         study = approx.studies.rates(
             target, methods, wanted, order=order, rtol=rtol, budget=budget_of(seconds), progress=progress
         )
+    files: dict[str, str] = {}
     if plot_path is not None and study.rows:
         study.plot(plot_path)
+        files["plot"] = plot_path
+    if phases_path is not None and study.rows and study.smoothness is not None:
+        approx.studies.phase_diagram(study).plot(phases_path)
+        files["phases"] = phases_path
     if as_json:
-        click.echo(study.to_json(files={"plot": plot_path} if plot_path and study.rows else {}))
+        click.echo(study.to_json(files=files))
     else:
-        click.echo(str(study))
-        if plot_path is not None and study.rows:
-            click.echo(f"wrote {plot_path}")
+        click.echo("\n".join([str(study), *(f"wrote {path}" for path in files.values())]))
     contradictions = study.contradictions()
     for sentence in contradictions:
         click.echo(f"approx: contradiction: {sentence}", err=True)

@@ -40,7 +40,7 @@ def _taylor(target: Target, options: Options) -> Promise | None:
 
 def _two_scales(target: Target, options: Options) -> Promise:
     alpha, d = target.hoelder()[0], target.dimension
-    p = float(options.get("p", 2))
+    p = float(options.get("rate", 2))
     return Promise(p * alpha / d, p - 1, f"P18 Theorem 2, p alpha/d with p = {p:g}, alpha = {alpha:g}")
 
 

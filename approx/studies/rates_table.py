@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from approx.approximant import Approximant
+from approx.errors import ApproxError
 from approx.numbers import to_float
 from approx.plots.labels import rounded_down, rounded_up
 from approx.studies.lower_bounds import LOWER_BOUNDS, LowerBounds
@@ -120,7 +121,7 @@ class RatesStudy:
     def fitted(self, name: str) -> tuple[RatesRow, ...]:
         """The rows of one method that enter its fit: positive weights, a positive error, enclosed within rtol."""
         limit = 1 + 1.01 * self.rtol
-        return tuple(r for r in self.method(name) if r.weights > 0 and 0 < r.lower and r.error <= limit * r.lower)
+        return tuple(r for r in self.method(name) if r.weights > 0 and r.lower > 0 and r.error <= limit * r.lower)
 
     @cached_property
     def exponents(self) -> dict[str, Exponent]:
@@ -267,7 +268,7 @@ def _observed(found: Approximant) -> float:
     points = points if len(sides) > 1 else points[:, 0]
     try:
         exact, values = np.asarray(found.target(points)), np.asarray(found(points))
-    except (ArithmeticError, ValueError, TypeError, RuntimeError):
+    except ApproxError:  # weights beyond float64, and no structure that knows the values
         return 0.0
     slack = 1e-9 * (1 + float(np.nanmax(np.abs(exact))))
     return float(np.nanmax(np.abs(exact - values))) - slack

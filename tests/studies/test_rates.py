@@ -211,7 +211,8 @@ def test_command_line_json_and_picture(tmp_path):
     )
     exponent = facts["exponents"]["simplicial"]
     assert exponent["points"] == 3 and abs(exponent["exponent"] + 2) < 0.2 and exponent["theory"] == -2
-    plain = run(*arguments)
+    plain = run(*arguments, "--phases", str(tmp_path / "phases.png"))
+    assert (tmp_path / "phases.png").stat().st_size > 5000
     assert plain.exit_code == 0 and "simplicial: error ~ W^-" in plain.stdout and "/continuous" in plain.stdout
 
 
