@@ -10,6 +10,7 @@ Nouns: Target (what to approximate), Network (an exact function), Approximant (n
 from_torch; `constructions.build` makes networks.
 """
 
+from approx import studies
 from approx.approximant import Approximant, BudgetItem, load
 from approx.certification import Budget, Certificate, Range, bound, certify, compare, sup
 from approx.interchange import from_onnx, from_torch
@@ -34,5 +35,6 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "load",
+    "studies",
     "sup",
 ]

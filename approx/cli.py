@@ -1,13 +1,10 @@
-"""What does the command `approx` do? Build, verify, show, export, and list: a thin layer over the library."""
+"""What does the command `approx` do? Build, verify, show, export, study and list: a thin layer over the library."""
 
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +23,15 @@ from approx.cli_errors import (
     LeadingMinus,
     Setting,
 )
+from approx.cli_rates import rates
 from approx.cli_report import Result, enclosure, exact_text, point_text
-from approx.errors import InputError, MissingExtraError, UnreachableError
+from approx.cli_shared import budget_of, check_outputs, domain_option, json_option, progress_bar, read_target
+from approx.errors import InputError, UnreachableError
 from approx.plots.labels import rounded_down, rounded_up
 
 #: How often `verify` asks for a tighter enclosure when the accuracy in question lies inside a tight one.
 _MOST_TIGHTENINGS = 4
 _LEAST_RTOL = 1e-10
-
-
-def _domain_option(default: str) -> Any:
-    return click.option(
-        "--domain",
-        "domain",
-        nargs=2,
-        multiple=True,
-        metavar="LO HI",
-        help=f"Interval of a variable, once for each variable in order; ends such as -1, 1/3, pi/4.  [default: {default}]",
-    )
 
 
 def _certification_options(command: Any) -> Any:
@@ -56,11 +44,6 @@ def _certification_options(command: Any) -> Any:
     return command
 
 
-_json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object (null: not finite or not known)."
-)
-
-
 _HELP = """Construct neural networks from functions, with certified uniform errors.
 
 \b
@@ -70,11 +53,12 @@ approx verify sine.approx "sin(2*pi*x)" --eps 1e-6
 
 main = Commands("approx", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 main = click.version_option(approx.__version__, prog_name="approx")(main)
+main.add_command(rates)
 
 
 @main.command(cls=LeadingMinus, short_help="Build the smallest network certified to E.")
 @click.argument("expression", metavar="EXPR")
-@_domain_option("0 1")
+@domain_option("0 1")
 @click.option(
     "--eps", type=Constant(), required=True, metavar="E", help="Uniform error to reach, such as 1e-6 or 1/1000."
 )
@@ -100,7 +84,7 @@ main = click.version_option(approx.__version__, prog_name="approx")(main)
 @click.option("--onnx", "onnx_path", type=click.Path(), metavar="FILE", help="Also write an ONNX model (float64).")
 @click.option("--plot", "plot_path", type=click.Path(), metavar="FILE", help="Also draw it (.png, .pdf, .svg).")
 @click.option("--keep-best", is_flag=True, help="Write the files also when E is not reached (exit code 2 stays).")
-@_json_option
+@json_option
 def build(
     expression: str,
     domain: tuple[tuple[str, str], ...],
@@ -123,12 +107,12 @@ def build(
     """
     import constructions
 
-    _check_outputs(output, onnx_path, plot_path)
-    target = _target(expression, domain)
+    check_outputs(output, onnx_path, plot_path)
+    target = read_target(expression, domain)
     options = _method_options(constructions, method, dict(settings))
     started = time.perf_counter()
     reached = True
-    with Interruptions() as interruptions, _progress("building") as progress:
+    with Interruptions() as interruptions, progress_bar("building") as progress:
 
         def report(stage: str, fraction: float | None = None) -> None:
             if interruptions.happened:
@@ -137,7 +121,7 @@ def build(
 
         try:
             found = constructions.build(
-                target, eps, method, rtol=rtol, budget=_budget(seconds), progress=report, **options
+                target, eps, method, rtol=rtol, budget=budget_of(seconds), progress=report, **options
             )
         except UnreachableError as error:
             if error.best is None:
@@ -159,7 +143,7 @@ def build(
 @main.command(cls=LeadingMinus, short_help="Certify the error of a network against a formula.")
 @click.argument("file", type=click.Path(), metavar="FILE")
 @click.argument("expression", metavar="EXPR")
-@_domain_option("that of an .approx file, else 0 1")
+@domain_option("that of an .approx file, else 0 1")
 @click.option("--eps", type=Constant(), metavar="E", help="Decide sup error <= E; without it, enclose the error.")
 @click.option(
     "--semantics",
@@ -172,7 +156,7 @@ def build(
     "--norm", type=click.Choice(["abs", "rel"]), default="abs", show_default=True, help="sup |f-net| or sup |f-net|/|f|."
 )
 @_certification_options
-@_json_option
+@json_option
 def verify(
     file: str,
     expression: str,
@@ -197,8 +181,8 @@ def verify(
     loaded = _load(file)
     network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
     stored = loaded.target.domain if isinstance(loaded, approx.Approximant) and not domain else None
-    target = _target(expression, domain, stored)
-    with Interruptions() as interruptions, _progress("certifying"):
+    target = read_target(expression, domain, stored)
+    with Interruptions() as interruptions, progress_bar("certifying"):
         certificate, spent = _certify(network, target, eps, rtol, seconds, interruptions, semantics=semantics, norm=norm)
     if eps is None:
         code, verdict = (PROVED, "enclosed") if certificate.status == "tight" else (UNDECIDED, "undecided")
@@ -222,7 +206,7 @@ def verify(
 @click.option(
     "--level", type=click.Choice(LEVELS), default="regions", show_default=True, help="How much --check proves."
 )
-@_json_option
+@json_option
 def show(file: str, check: bool, level: str, as_json: bool) -> int:
     """Describe the network in FILE (.approx or .onnx), with its target, guarantee and certificate.
 
@@ -254,7 +238,7 @@ def show(file: str, check: bool, level: str, as_json: bool) -> int:
 
 
 @main.command(short_help="List the constructions.")
-@_json_option
+@json_option
 def methods(as_json: bool) -> None:
     """List the constructions: what each needs of the target, and what it guarantees."""
     import json
@@ -277,7 +261,7 @@ def export(file: str, out: str, dtype: str) -> int:
 
     Exit codes: 0 the outputs agree up to rounding, 1 they do not, 3 bad input.
     """
-    _check_outputs(None, out, None)
+    check_outputs(None, out, None)
     loaded = _load(file)
     network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
     domain = loaded.target.domain if isinstance(loaded, approx.Approximant) else None
@@ -296,26 +280,13 @@ def check(paper: str | None, full: bool) -> int:
     """
     import proofs_checks
 
-    with _progress("checking"):
+    with progress_bar("checking"):
         results = proofs_checks.run(paper=paper, full=full)
     click.echo(proofs_checks.report(results))
     return PROVED if results and all(result.ok for result in results) else REFUTED
 
 
 # -- what the commands share --------------------------------------------------------------------------------------------
-
-
-def _target(expression: str, domain: tuple[tuple[str, str], ...], stored: Any = None) -> approx.Target:
-    ends = [(low.strip(), high.strip()) for low, high in domain]
-    target = approx.Target(expression, domain=ends or stored)
-    target.check_defined()
-    for note in target.domain.notes:
-        click.echo(f"approx: note: {note}", err=True)
-    return target
-
-
-def _budget(seconds: float | None) -> approx.Budget | None:
-    return approx.Budget(seconds=seconds) if seconds is not None else None
 
 
 def _certify(
@@ -329,7 +300,7 @@ def _certify(
 ) -> tuple[approx.Certificate, float]:
     """The certificate and the seconds it took; where eps lies inside a tight enclosure, a tighter one that decides."""
     # Below a thousandth of eps nothing more is to be learned: an exact network has no relative gap.
-    certificate = approx.certify(network, target, rtol=rtol, atol=1e-3 * (eps or 0.0), budget=_budget(seconds), **kind)
+    certificate = approx.certify(network, target, rtol=rtol, atol=1e-3 * (eps or 0.0), budget=budget_of(seconds), **kind)
     spent = float(certificate.work.get("seconds", 0.0))
     for _ in range(_MOST_TIGHTENINGS):
         if (
@@ -340,7 +311,7 @@ def _certify(
         ):
             break
         rtol = max(0.5 * (eps / certificate.lower - 1), _LEAST_RTOL)
-        certificate = approx.certify(network, target, rtol=rtol, budget=_budget(seconds), **kind)
+        certificate = approx.certify(network, target, rtol=rtol, budget=budget_of(seconds), **kind)
         spent += float(certificate.work.get("seconds", 0.0))
     return certificate, round(spent, 4)
 
@@ -363,32 +334,6 @@ def _method_options(constructions: Any, method: str, settings: dict[str, Any]) -
         if name not in known:
             raise InputError("--set", name, f"an option of {method}: {', '.join(known) or 'it has none'}")
     return settings
-
-
-def _check_outputs(output: str | None, onnx_path: str | None, plot_path: str | None) -> None:
-    """Refuse what could not be written in the end, before any long work."""
-    named = {"--output": output, "--onnx": onnx_path, "--plot": plot_path}
-    given = {option: Path(text) for option, text in named.items() if text is not None}
-    for option, path in given.items():
-        if path.is_dir():
-            raise InputError(option, str(path), "a file name, this is a folder")
-        if not path.parent.is_dir():
-            raise InputError(option, str(path), f"a file in an existing folder; {path.parent} does not exist")
-        if not os.access(path.parent, os.W_OK):
-            raise InputError(option, str(path), f"a file in a folder with write permission; {path.parent} has none")
-    if len({path.resolve() for path in given.values()}) < len(given):
-        raise InputError(" and ".join(given), str(next(iter(given.values()))), "a different file for each")
-    if plot_path is not None:
-        from approx.plots import picture_type
-
-        picture_type(plot_path)
-    if onnx_path is not None:
-        if not onnx_path.lower().endswith(".onnx"):
-            raise InputError("--onnx", onnx_path, "a file name ending in .onnx")
-        try:
-            import onnx  # noqa: F401
-        except ImportError as error:
-            raise MissingExtraError("onnx", "onnx", "writing ONNX files") from error
 
 
 def _write(
@@ -468,24 +413,3 @@ def _methods_table(table: Any) -> str:
     with console.capture() as capture:
         console.print(grid)
     return capture.get()
-
-
-@contextmanager
-def _progress(first: str) -> Iterator[Any]:
-    """A callable (stage, fraction) that shows progress on stderr when that is a terminal, and does nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda stage, fraction=None: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(first, total=None)
-
-        def show_stage(stage: str, fraction: float | None = None) -> None:
-            bar.update(task, description=stage)
-            if fraction is not None:
-                bar.update(task, total=1.0, completed=fraction)
-
-        yield show_stage

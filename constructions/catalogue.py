@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from approx.approximant import Approximant
 from approx.errors import InputError
+from approx.studies.methods import Method, register
 from approx.targets import Target
 from constructions import relu, superexpressive
+from constructions.promises import promise
 
 
 @dataclass(frozen=True)
@@ -118,3 +121,14 @@ def catalogue() -> Catalogue:
     return Catalogue(
         tuple(_row(builder, dimensions, description, **more) for builder, dimensions, description, more in families)
     )
+
+
+@register
+def methods() -> dict[str, Method]:
+    """The constructions by name as the studies of `approx.studies` call them."""
+    return {
+        row.name: Method(
+            row.name, row.builder, reason_against=row.reason_against, promise=partial(promise, row.name)
+        )
+        for row in catalogue()
+    }

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "proofs_checks": {"approx", "constructions", "proofs_checks"},
 }
 #: The command line stands at the end of the flow: the one place that looks right.
-EXCEPT = {"approx/cli.py", "approx/__main__.py"}
+EXCEPT = {"approx/cli.py", "approx/cli_rates.py", "approx/__main__.py"}
 #: Inside approx a folder loads only those before it.
 ORDER = ("numbers", "targets", "networks", "evaluation", "certification", "interchange", "plots", "studies")
 OPTIONAL = ("numba", "onnx", "onnxruntime", "torch", "sympy", "dask", "matplotlib")
