@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from constructions.relu._chain_fit import Fit, projected_fits, promise, real_levels, shrink_all
-from constructions.relu._chain_model import Array, Shape, add_fold, admissible, embed
+from constructions.relu._chain_model import Array, Shape, add_fold, admissible, embed, evaluate
 
 STARTS = 40  # times the number of squares
 ROUNDS = (
@@ -18,7 +18,7 @@ ROUNDS = (
     (10, 15.0, ((5.0, 25),)),
     (10, 30.0, ((1.0, 80),)),
 )  # per round: chains kept for it, price of a missing factor 4 of fit, and (demand on the fit over eps, iterations)
-HOPS = 80  # batches of hops
+HOPS_PER_START = 3  # batches of hops per start
 BATCH = 8  # chains fitted side by side
 BROOD = 24  # chains of a batch of hops; the best BATCH of them are led on
 POOL = 8  # fits that hops start from
@@ -61,8 +61,10 @@ def _random(shape: Shape, rng: np.random.Generator, wide: bool) -> Array:
     return theta
 
 
-def explore(t: Array, y: Array, eps: float, largest: int = 6, number: int = STARTS, seed: int = 5) -> list[Fit]:
-    """The most promising fits of the values y on the grid t for accuracy eps, best first.
+def explore(
+    t: Array, y: Array, eps: float, fine: tuple[Array, Array], largest: int = 6, number: int = STARTS, seed: int = 5
+) -> list[Fit]:
+    """The most promising fits of the values y on the grid t for accuracy eps, best first; judged on a finer grid.
 
     Chains without hinges grow until a fit leaves most of eps to the squares; then hinges are tried with fewer squares.
     Cost: about `number` * K rough fits of 25 steps for every K and number of hinges tried, the ROUNDS, and the hops.
@@ -80,7 +82,7 @@ def explore(t: Array, y: Array, eps: float, largest: int = 6, number: int = STAR
     fits = search.narrowed()
     if 2 <= best <= 3:
         fits += roam(Shape((0,) * best), t, y, eps, (number + 1) // 2, seed)
-    return wander(fits, t, y, eps, min(HOPS, 2 * number), seed)
+    return wander(fits, t, y, eps, fine, HOPS_PER_START * number, seed)
 
 
 def roam(shape: Shape, t: Array, y: Array, eps: float, number: int, seed: int) -> list[Fit]:
@@ -100,19 +102,21 @@ def roam(shape: Shape, t: Array, y: Array, eps: float, number: int, seed: int) -
     return fits
 
 
-def wander(fits: list[Fit], t: Array, y: Array, eps: float, hops: int, seed: int) -> list[Fit]:
+def wander(
+    fits: list[Fit], t: Array, y: Array, eps: float, fine: tuple[Array, Array], hops: int, seed: int
+) -> list[Fit]:
     """The best POOL fits after this many batches of hops, best first.
 
     A batch takes fits of the pool, changes their parameters (now and then their shape: a free fold or a hinge more or
     less), fits again and leads the most promising to few levels; what is better than its twins or the worst comes in.
     The valleys of good fits are narrow and many: from their floors short hops find lower floors, which fresh starts do
-    not.
+    not. Worth is seen on the `fine` grid: with kinks a chain may follow all values on t and none between them.
     """
     rng = np.random.default_rng([seed, 77])
-    pool = _Pool(lambda fit: min(real_levels(fit, t, y, eps)[0], promise(fit, t, eps, 40.0)))
+    pool = _Pool(lambda fit: worth(fit, *fine, eps))
     for fit in fits:
         pool.offer(fit)
-    for _ in range(hops if pool.fits else 0):
+    for number in range(hops if pool.fits else 0):
         leader = pool.fits[int(rng.integers(len(pool.fits)))]
         family = [f for f in pool.fits if f.shape == leader.shape]
         change = _change(leader.shape, rng)
@@ -121,9 +125,18 @@ def wander(fits: list[Fit], t: Array, y: Array, eps: float, hops: int, seed: int
         children = _fitted(shape, [admissible(shape, m) for m in moved], t, y, 15)
         ranked = sorted(((promise(f, t, eps, 8.0), f) for f in children), key=lambda p: p[0])
         able = [f for value, f in ranked[:BATCH] if value < pool.worst + 10]
+        if number % 2:  # every other batch with a detour: further down, away from the target, then back to it
+            able = _shrunk(_shrunk(able, t, y, 30 * eps, 30), t, y, 5 * eps, 20)
         for fit in _shrunk(able, t, y, eps, 40):
             pool.offer(fit)
     return pool.fits
+
+
+def worth(fit: Fit, t: Array, y: Array, eps: float) -> float:
+    """A guess of the weights of the network that the fit leads to, from its errors on the grid t (inf: hopeless)."""
+    errors = evaluate(fit.shape, fit.parameters, t)[0] - y
+    seen = Fit(fit.shape, fit.parameters, float(np.sqrt(np.mean(errors * errors))))
+    return min(real_levels(seen, t, y, eps)[0], promise(seen, t, eps, 40.0)) if np.isfinite(seen.rms) else np.inf
 
 
 class _Pool:

@@ -30,6 +30,7 @@ DESCRIPTION = {
     "references": ("P16", "approx"),
 }
 GRID = 121
+FINER = 961
 SAMPLES = 100_001
 
 
@@ -80,9 +81,11 @@ def make_problem(target: Target, eps: float) -> Problem:
     stages, rest = reduce(f, eps, low, width)
     grid = chebyshev_grid(GRID)
     values = np.asarray(rest(grid))
+    finer = chebyshev_grid(FINER)
+    fine = finer, np.asarray(rest(finer))
     if not (np.isfinite(truth).all() and np.isfinite(values).all()):
         raise RegularityError("square-chain: the target is not finite on its domain")
-    return Problem(low, width, tuple(stages), grid, values, eps, points, truth, lambda x: np.asarray(target(x)))
+    return Problem(low, width, tuple(stages), grid, values, fine, eps, points, truth, lambda x: np.asarray(target(x)))
 
 
 def _interpolant(problem: Problem) -> Any:

@@ -25,7 +25,7 @@ from constructions.relu._chain_fit import (
 from constructions.relu._chain_levels import Problem, chain_core
 from constructions.relu._chain_model import Shape, add_fold, evaluate, forward, padded, unit_errors
 from constructions.relu._chain_network import NetworkWriter, chain_form
-from constructions.relu._chain_search import wander
+from constructions.relu._chain_search import wander, worth
 from constructions.relu._chain_symmetry import Bend, Fold, is_affine, reduce
 from constructions.relu.square_chain import make_problem, square_chain
 
@@ -144,10 +144,24 @@ def test_hops_find_lower_floors_and_are_deterministic() -> None:
     starts = np.random.default_rng(4).normal(size=(8, shape.nonlinear))
     fits = [shrink(f, GRID, y, 1e-6, 20) for f in projected_fits(shape, starts, GRID, y, 60) if f is not None]
     before = min(promise(f, GRID, 1e-6, 40.0) for f in fits)
-    pool = wander(fits, GRID, y, 1e-6, 8, seed=1)
+    fine = (chebyshev_grid(241), np.exp(chebyshev_grid(241)))
+    pool = wander(fits, GRID, y, 1e-6, fine, 8, seed=1)
     assert promise(pool[0], GRID, 1e-6, 40.0) < before - 5  # in weights
-    again = wander(fits, GRID, y, 1e-6, 8, seed=1)
+    again = wander(fits, GRID, y, 1e-6, fine, 8, seed=1)
     assert [f.parameters.tolist() for f in again] == [f.parameters.tolist() for f in pool]
+
+
+def test_a_chain_that_fits_only_on_the_grid_is_worth_nothing() -> None:
+    shape = Shape((0,), 1)
+    fine = chebyshev_grid(481)
+    place = float(GRID[30] + 0.5 * (GRID[31] - GRID[30]))
+    theta = np.array([place])
+    fit = projected_fit(shape, theta, GRID, GRID**2, 0)
+    assert fit is not None and fit.rms < 1e-12
+    assert worth(fit, fine, fine**2, 1e-8) < 60
+    bump = np.where(np.abs(fine - place) < 1e-3, 1e-3, 0.0)  # between the points of GRID
+    assert bump.max() > 0
+    assert worth(fit, fine, fine**2 + bump, 1e-8) > 100
 
 
 def test_the_expected_error_counts_fit_and_squares() -> None:
