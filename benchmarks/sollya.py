@@ -1,13 +1,14 @@
 """How does certification compare with Sollya's supnorm, piece by piece, at equal relative tolerance? (needs `sollya`)
 
 The network is an interpolant with 2,000 pieces. Sollya takes one polynomial at a time, so supnorm(chord, f, piece) is run on
-a sample of the pieces; both enclose the supremum over these pieces, and the enclosures must overlap. Sollya's time is that
-inside one process, its start left out. Debian: apt-get install sollya.
+a sample of the pieces; both enclose the supremum over these pieces, and the enclosures must overlap. Both times are those of
+the processor, Sollya's start left out, so that other work on the machine favours nobody. Debian: apt-get install sollya.
 """
 
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import subprocess
 import time
@@ -64,11 +65,18 @@ def _sollya(program: str, text: str, net: Network, knots: np.ndarray, bits: int)
     for a, b, v, s in zip(points[:-1].tolist(), points[1:].tolist(), values.tolist(), slopes.tolist(), strict=False):
         calls.append(f"r = supnorm({v!r}+({s!r})*(x-{a!r}),{text},[{a!r};{b!r}],absolute,2^(-{bits}));")
         calls.append("lo = max(lo,inf(r)); up = max(up,sup(r));")
-    script = "\n".join([*lines, "t = time({", *calls, "});", "print(t); print(lo); print(up);", "quit;"]) + "\n"
+    start, _ = _run(program, "quit;\n")
+    seconds, output = _run(program, "\n".join([*lines, *calls, "print(lo); print(up);", "quit;"]) + "\n")
+    lower, upper = map(float, re.findall(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?", output)[-2:])
+    return lower, upper, (seconds - start) * _SAMPLE / (len(points) - 1)
+
+
+def _run(program: str, script: str) -> tuple[float, str]:
+    """(processor seconds, output) of a script."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([program], input=script, capture_output=True, text=True, timeout=600, check=True)
-    numbers = re.findall(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?", done.stdout)[-3:]
-    seconds, lower, upper = map(float, numbers)
-    return lower, upper, seconds * _SAMPLE / (len(points) - 1)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def _breakpoints(net: Network, last: float) -> np.ndarray:
