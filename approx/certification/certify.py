@@ -21,7 +21,7 @@ from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
 from approx.targets import Target
 
-_METHODS = ("auto", "pieces", "polygons", "boxes", "structure", "exact", "taylor")
+_METHODS = ("auto", "pieces", "polygons", "boxes", "structure", "exact", "taylor", "balls")
 
 
 def certify(
@@ -46,7 +46,8 @@ def certify(
     variables), "boxes" (any dimension: branch and bound), "structure" (sums of sawtooth squares of any depth, products
     among them, against their polynomial; step networks of floor and 2^t, cell by cell; and what `structure.register` added:
     constructions adds the superexpressive networks), "exact" (rational targets of one variable: the supremum as a rational
-    or algebraic number), "taylor" (any activation, any dimension: Taylor models), or "auto".
+    or algebraic number), "taylor" (any activation, any dimension: Taylor models in float64, then balls where their
+    rounding is to blame), "balls" (any activation but floor, weights of any size: ball jets), or "auto".
     semantics: "exact" (the real function of the exact weights), "float32" or "float64": what the file of
     `network.to_onnx(dtype=...)` returns when it is executed on inputs of that type, in any order of summation (docs:
     certification, execution). norm: "abs", or "rel" for sup |f - net| / |f|. A network of several outputs takes a sequence
@@ -67,13 +68,8 @@ def certify(
     True
     """
     if isinstance(target, list | tuple):
-        _check_network(network)
-
-        def scalar(part: Network, f: Target, enough: float, share: Budget) -> Certificate:
-            return certify(part, f, rtol=rtol, atol=enough, budget=share, method=method, semantics=semantics, norm=norm,
-                           executor=executor)  # fmt: skip
-
-        return certify_outputs(network, [_target(f, domain) for f in target], rtol, atol, budget or Budget(), scalar)
+        kind = {"method": method, "semantics": semantics, "norm": norm, "executor": executor}
+        return _vector(network, [_target(f, domain) for f in target], rtol, atol, budget or Budget(), kind)
     target = _target(target, domain)  # type: ignore[arg-type]
     _check(network, target, rtol, atol, method, semantics, norm)
     if semantics != "exact" or norm != "abs":
@@ -136,6 +132,17 @@ def _target(target: Target | str, domain: Any) -> Target:
     if isinstance(target, str):
         return Target(target, domain=domain)
     raise InputError("target", target, "a Target or an expression")
+
+
+def _vector(
+    network: Network, targets: list[Target], rtol: float, atol: float, budget: Budget, kind: dict[str, Any]
+) -> Certificate:
+    _check_network(network)
+
+    def scalar(part: Network, target: Target, enough: float, share: Budget) -> Certificate:
+        return certify(part, target, rtol=rtol, atol=enough, budget=share, **kind)
+
+    return certify_outputs(network, targets, rtol, atol, budget, scalar)
 
 
 def _derived(
@@ -207,10 +214,14 @@ def _search(
             return certify_pieces(network, target, rtol, atol, work, executor)
         if method == "pieces":
             raise UnsupportedError("exact pieces need a piecewise linear network; use method='taylor'")
+    if method == "balls":
+        from approx.certification.ball_boxes import certify_balls
+
+        return certify_balls(network, target, rtol, atol, work)
     if method == "taylor" or (method == "auto" and not network.tags["piecewise_linear"]):
         from approx.certification.taylor import certify_taylor
 
-        return certify_taylor(network, target, rtol, atol, work)
+        return certify_taylor(network, target, rtol, atol, work, otherwise=method == "auto")
     if target.dimension == 2 and method in ("auto", "polygons"):
         if network.tags["piecewise_linear"]:
             from approx.certification.polygons import certify_polygons

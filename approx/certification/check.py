@@ -16,7 +16,6 @@ ball over the piece, h lies below the parabola through both ends with the smalle
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +27,6 @@ from approx.certification.check_function import CheckFunction
 from approx.certification.check_steps import check_cells
 from approx.certification.folds import check_folds
 from approx.errors import InputError, UnsupportedError
-from approx.evaluation import evaluate_exact, evaluate_precisely
-from approx.evaluation.exact import RATIONAL
 from approx.evaluation.fitness import unfit_reason
 from approx.networks import PIECEWISE_LINEAR, Network
 from approx.numbers import to_fmpq, working_precision
@@ -143,16 +140,10 @@ def _gap_at(net: Network, f: CheckFunction, point: list[fmpq]) -> arb:
                 z = z + weight * values[unit]
             values.append(z if activation == "identity" or z >= 0 else -z if activation == "abs" else fmpq(0))
     else:
-        values.append(_value_at(net, point))
+        from approx.evaluation import evaluate_precisely
+
+        values += evaluate_precisely(net, [point], bits=_BITS)
     return abs(f.value([arb(x) for x in point]) - arb(values[-1]))
-
-
-def _value_at(net: Network, point: list[fmpq]) -> Any:
-    """The exact value where there is a rational one (2^t at a whole t, not at others), else a ball around it."""
-    if net.activations <= RATIONAL and net.tags["rational"]:
-        with contextlib.suppress(UnsupportedError):
-            return evaluate_exact(net, [point])[0]
-    return evaluate_precisely(net, [point], bits=_BITS)[0]
 
 
 def _exact(value: float) -> arb:

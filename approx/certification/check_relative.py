@@ -18,6 +18,7 @@ from approx.certification.check import (
     _parabola,
     affine_pieces,
 )
+from approx.certification.check_function import CheckFunction
 from approx.errors import UnsupportedError
 from approx.evaluation import evaluate_balls
 from approx.networks import PIECEWISE_LINEAR, Network
@@ -57,7 +58,7 @@ def check_relative(certificate: Certificate, level: str) -> CheckReport:
 
 def _ratio(net: Network, target: Target, point: list[fmpq]) -> arb:
     at = [arb(x) for x in point]
-    value = target.ball(at)
+    value = CheckFunction(target).value(at)
     return abs(value - evaluate_balls(net, at)[0]) / abs(value)
 
 
@@ -74,22 +75,22 @@ def _check_upper(
         starts = [a + (b - a) * fmpq((618033 * k) % 1_000_000, 1_000_001) for k in range(_SAMPLE)]
         starts.append(max(a, min(c.witness[0] - step / 2, b - step)))
         intervals = [(s, min(s + step, b)) for s in starts]
-    rows, pieces = net.exact_rows(), 0
+    rows, f, pieces = net.exact_rows(), CheckFunction(target), 0
     for lo, hi in intervals:
         for left, right, slope, constant in affine_pieces(rows, lo, hi):
             pieces += 1
-            if not _below(target, left, right, slope, constant, _exact(c.upper)):
+            if not _below(f, left, right, slope, constant, _exact(c.upper)):
                 refuted.append(f"|f - net| <= {c.upper:.17g} |f| could not be proved on [{left}, {right}]")
                 return
     where = "the whole domain" if level == "full" else f"{len(intervals)} intervals"
     proved.append(f"|f - net| / |f| <= {c.upper:.6g} on {where} ({pieces} exact pieces)")
 
 
-def _below(target: Target, a: fmpq, b: fmpq, slope: fmpq, constant: fmpq, ratio: arb) -> bool:
+def _below(f: CheckFunction, a: fmpq, b: fmpq, slope: fmpq, constant: fmpq, ratio: arb) -> bool:
     stack = [(a, b, 0)]
     while stack:
         lo, hi, depth = stack.pop()
-        if _holds(target, lo, hi, slope, constant, ratio):
+        if _holds(f, lo, hi, slope, constant, ratio):
             continue
         if depth >= _DEPTH or lo == hi:
             return False
@@ -98,23 +99,23 @@ def _below(target: Target, a: fmpq, b: fmpq, slope: fmpq, constant: fmpq, ratio:
     return True
 
 
-def _holds(target: Target, lo: fmpq, hi: fmpq, slope: fmpq, constant: fmpq, ratio: arb) -> bool:
+def _holds(f: CheckFunction, lo: fmpq, hi: fmpq, slope: fmpq, constant: fmpq, ratio: arb) -> bool:
     """Whether (sign - ratio) f <= sign net <= (sign + ratio) f, read for the sign of f, is proved on [lo, hi]."""
     ball = arb((lo + hi) / 2) + arb(0, 1) * arb((hi - lo) / 2)
-    series = target.series(ball, 2)
-    sign = 1 if series[0] > 0 else -1 if series[0] < 0 else 0
+    value = f.value([ball])
+    sign = 1 if value > 0 else -1 if value < 0 else 0
     if sign == 0:
         return False
-    ends = [sign * target.ball([arb(x)]) for x in (lo, hi)]
+    ends = [sign * f.value([arb(x)]) for x in (lo, hi)]
     line = [sign * arb(slope * x + constant) for x in (lo, hi)]
-    curve = sign * series[2] * arb(hi - lo) ** 2
+    curve = sign * f.second(ball) / 2 * arb(hi - lo) ** 2
     if not curve.is_finite():
         whole = sign * (arb(slope) * ball + arb(constant))
-        size = sign * series[0]
+        size = sign * value
         return bool((1 - ratio) * size - whole <= 0) and bool(whole - (1 + ratio) * size <= 0)
     for up in (1, -1):  # up * (f - net) - ratio f <= 0
         factor = up - ratio
-        left, right = (factor * f - up * y for f, y in zip(ends, line, strict=True))
+        left, right = (factor * end - up * y for end, y in zip(ends, line, strict=True))
         if not _parabola(left, right, (factor * curve).lower()) <= 0:
             return False
     return True

@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from flint import arb, fmpq
 
+from approx.certification.ball_boxes import ADMITTED as BALLS
+from approx.certification.ball_boxes import certify_balls
 from approx.certification.box_cover import BoxCover, box_cover
 from approx.certification.budget import Work
 from approx.certification.taylor_forms import Model, Monomials, TaylorProgram
+from approx.errors import UnsupportedError
 from approx.evaluation import evaluate_balls
 from approx.numbers import float_down, to_fmpq, working_precision
 
@@ -66,31 +69,55 @@ class ModelProgram(Protocol):
 
 
 def certify_taylor(
-    network: Network, target: Target, rtol: float, atol: float, work: Work
+    network: Network, target: Target, rtol: float, atol: float, work: Work, otherwise: bool = False
 ) -> tuple[float, float, Sequence[fmpq], str]:
-    """(lower, upper, witness, method) by branch and bound with Taylor models; any activation, any dimension."""
+    """(lower, upper, witness, method) by branch and bound with Taylor models; any activation, any dimension.
+
+    otherwise: whether balls alone may serve networks that have no Taylor models in float64.
+    """
     from approx.certification.certify import observed_error
 
     order = _ORDERS.get(target.dimension, 2)
     reach = [max(abs(to_fmpq(a)), abs(to_fmpq(b))) for a, b in target.domain]
-    program = TaylorProgram(network, order, reach)
+    # Where rounding stops the models of float64, balls go on, if they can hold the network.
+    stoppable = network.activations <= BALLS and network.tags["rational"]
+    try:
+        program = TaylorProgram(network, order, reach)
+    except UnsupportedError:
+        if not (stoppable and otherwise):
+            raise
+        return certify_balls(network, target, rtol, atol, work)
     guess = observed_error(network, target, 20_000)
     cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6)
-    search = Search(program, target, cover, rtol, atol, work)
+    search = Search(program, target, cover, rtol, atol, work, stoppable)
+    name = f"taylor (float64 models of order {order})"
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
         search.run()
-    return search.lower, search.upper, search.witness, f"taylor (float64 models of order {order})"
+        settled = search.limited or (search.upper > search.goal and not work.exhausted)
+        if stoppable and settled and np.isfinite(cover.remainders).all():  # a pole is one at any precision
+            start = search.lower, search.witness
+            lower, upper, witness, more = certify_balls(network, target, rtol, atol, work, start)
+            return lower, min(upper, search.upper), witness, f"{name}, limited by rounding; {more}"
+    return search.lower, search.upper, search.witness, name
 
 
 class Search:
     """The state of one branch and bound: open boxes, the best lower bound and the largest settled bound."""
 
     def __init__(
-        self, program: ModelProgram, target: Target, cover: BoxCover, rtol: float, atol: float, work: Work
+        self,
+        program: ModelProgram,
+        target: Target,
+        cover: BoxCover,
+        rtol: float,
+        atol: float,
+        work: Work,
+        stoppable: bool = False,
     ) -> None:
         self.program, self.target, self.cover = program, target, cover
         self.rtol, self.atol, self.work = rtol, atol, work
         self.lower, self.settled = 0.0, 0.0
+        self.stoppable, self.limited, self.checked = stoppable, False, 0
         self.witness: tuple[fmpq, ...] = tuple(to_fmpq(v) for v in target.domain.lower)
         self.open: list[_Boxes] = []
         self.pending = float("inf")
@@ -132,10 +159,22 @@ class Search:
             boxes = boxes.take(active[np.argsort(-boxes.upper[active], kind="stable")])
             size = max(1, self.chunk // 2)
             first, rest = boxes.take(slice(size)), boxes.take(slice(size, None))
+            if self.stoppable and self.rounding_dominates(first):
+                self.limited = True
+                return
             children = self.halve(first)
             # One assignment, so that an interrupt never finds the parents gone and the children missing.
             self.open[-1:] = [rest, children]
             self.improve(children)
+
+    def rounding_dominates(self, boxes: _Boxes) -> bool:
+        """Whether at the centre of the worst box rounding alone costs half of what rtol leaves; asked ever more rarely."""
+        if not self.lower > 0 or self.work.total < 2 * self.checked:
+            return False
+        self.checked = self.work.total
+        with np.errstate(all="ignore"):
+            error = self.program.models(boxes.centre[:1], 0 * boxes.half[:1]).error[0, 0]
+        return not error <= 0.5 * (self.goal - self.lower)
 
     def halve(self, boxes: _Boxes) -> _Boxes:
         """Both halves of every box along its axis, a little too wide where centres round, never too narrow."""

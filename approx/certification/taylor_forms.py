@@ -103,6 +103,7 @@ class TaylorProgram:
         unknown = sorted(network.activations - ADMITTED)
         if unknown:
             raise UnsupportedError(f"method 'taylor': no Taylor model of the activations {', '.join(unknown)}")
+        _refuse_extreme_pools(network)
         self.network = network
         self.monomials = Monomials(network.inputs, order)
         widths = [network.inputs] + [l.units for l in network.layers]
@@ -116,7 +117,7 @@ class TaylorProgram:
                 row.append((b.source, matrix.toarray() if matrix.nnz > 0.25 * shape[0] * shape[1] else matrix))
                 self.last_use[b.source] = k
             self.matrices.append(row)
-        self.bounded = _bounded_arguments(network, reach)
+        self.bounded = bounded_arguments(network, reach)
 
     def models(self, centre: np.ndarray, half: np.ndarray, watch: Watch | None = None) -> Model:
         """The Model of the outputs on the boxes (rows of centre and half).
@@ -241,7 +242,18 @@ def _floor(model: Model, reach: np.ndarray) -> Model:
     return Model(result, np.where(exact, error, error + 4 * _UNIT * (np.abs(high) + np.abs(low))), 0)
 
 
-def _bounded_arguments(network: Network, reach: Sequence[Any] | None) -> list[np.ndarray]:
+def _refuse_extreme_pools(network: Network) -> None:
+    """Models rely on float64 weights that are relatively close to the exact ones."""
+    for l in network.layers:
+        for v in [l.bias, *(b.values for b in l.blocks)]:
+            if v.ids is None:
+                continue
+            size = np.abs(v.floats[v.ids != 0])
+            if len(size) and not (size.min() > 2.0**-1000 and size.max() < np.finfo(np.float64).max):
+                raise UnsupportedError("method 'taylor': exact weights beyond the range of float64; method='balls' holds them")
+
+
+def bounded_arguments(network: Network, reach: Sequence[Any] | None) -> list[np.ndarray]:
     """Per layer and unit whether its argument is known to lie in [-1, 1]: |bias| + sum |w_j| sup|source_j| <= 1, exactly."""
     units = {"sin", "tanh", "sigmoid"}
     rows = network.exact_rows() if "arcsin" in network.activations and network.tags["rational"] else []

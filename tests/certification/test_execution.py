@@ -181,6 +181,33 @@ def test_relative_error_of_an_execution() -> None:
     assert found.check("full") and found.norm == "rel"
 
 
+def test_a_file_that_torch_wrote(tmp_path: Path) -> None:
+    # A third party's float32 MLP: its own file, run by onnxruntime, stays within the slack of the imported network.
+    torch, runtime = pytest.importorskip("torch"), pytest.importorskip("onnxruntime")
+    import warnings
+
+    import approx
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(2, 24), torch.nn.ReLU(), torch.nn.Linear(24, 24), torch.nn.ReLU(), torch.nn.Linear(24, 1)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.zeros(1, 2),), str(tmp_path / "t.onnx"), dynamo=False,
+                          input_names=["input"], dynamic_axes={"input": {0: "n"}})  # fmt: skip
+    network = approx.from_onnx(tmp_path / "t.onnx")
+    points = np.random.default_rng(0).uniform(-1, 1, size=(200, 2)).astype(np.float32)
+    session = runtime.InferenceSession(str(tmp_path / "t.onnx"), providers=["CPUExecutionProvider"])
+    computed = session.run(None, {"input": points})[0].astype(np.float64)
+    exact_points = points.astype(np.float64)
+    seen = errors(network, exact_points, computed)
+    assert all(e <= s for e, s in zip(seen, point_slack(network, "float32", exact_points), strict=True))
+    target = Target("x*y", domain=[(-1, 1)] * 2)
+    found = certify(network, target, rtol=0.05, semantics="float32")
+    assert found.status == "tight" and np.abs(target(exact_points) - computed[:, 0]).max() <= found.upper
+
+
 def test_what_is_not_admitted() -> None:
     b = Builder(1)
     with pytest.raises(UnsupportedError, match="tanh"):
