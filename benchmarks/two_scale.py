@@ -1,4 +1,4 @@
-"""How do the certified errors of two-scale networks fall with their weights? `python benchmarks/two_scale.py [METHOD] [N] [TARGET]`.
+"""How do the certified errors of two-scale networks fall with their weights? `two_scale.py [METHOD] [N] [TARGET]`.
 
 The target is rough at all scales, so that its smoothness cannot help: the distance to a Cantor set (Lipschitz 1, the same at
 all scales 3^-k), plus triangle waves of all frequencies 2^k with slopes 0.2 * 0.6^k (kinks in a dense set). One line per
