@@ -79,7 +79,7 @@ def lipschitz_plan(
     make = three_slope_plan if paper else sign_plan
     fine = _fine_enough(name, target, goal, lipschitz, paper)
     if steps_per_cell is not None:
-        return make(fine, steps_per_cell)
+        return make(fine, min(steps_per_cell, len(fine.middle) - 1))
     if paper:
         return make(fine, max(2, round(math.log(len(fine.middle), 3) / 2)))
     return _cheapest(fine, make, cost)
