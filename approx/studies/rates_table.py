@@ -10,14 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from approx.approximant import Approximant
-from approx.errors import ApproxError
 from approx.numbers import to_float
 from approx.plots.labels import rounded_down, rounded_up
 from approx.studies.lower_bounds import LOWER_BOUNDS, LowerBounds
 from approx.studies.methods import Promise
+from approx.studies.observed import error_beyond
 from approx.studies.regression import Slope, log_slope
 from approx.studies.smoothness import SmoothnessClass
 from approx.targets import Target
@@ -147,7 +145,7 @@ class RatesStudy:
         """Return sentences on rows that cannot be true; empty for a sound study.
 
         Checked: lower <= upper; lower <= the bound proved a priori; error >= what no network of so many pieces goes
-        below; the counts are those of the network; and |f - net| at 2,000 points is not above error (OBSERVED).
+        below; the counts are those of the network; and |f - net| at 2,000 points is not above error (see `error_beyond`).
         """
         found = []
         for r in self.rows:
@@ -161,9 +159,9 @@ class RatesStudy:
             if r.approximant is not None:
                 if r.approximant.network.size.weights != r.weights:
                     found.append(f"{label}: the network has {r.approximant.network.size.weights:,} weights")
-                seen = _observed(r.approximant)
-                if seen > r.error:
-                    found.append(f"{label}: an error of {seen:g} is observed, above the proved {r.error:g}")
+                seen = error_beyond(r.approximant, r.error)
+                if seen is not None:
+                    found.append(f"{label}: an error of {seen:g} is attained, above the proved {r.error:g}")
         return tuple(found)
 
     def table(self) -> list[tuple[str, ...]]:
@@ -258,17 +256,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _observed(found: Approximant) -> float:
-    """The largest |f - net| in float64 at 2,000 points, less what rounding may have added; 0 where values are not available."""
-    rng = np.random.default_rng(2019)
-    sides = found.target.domain.floats_inside()
-    points = rng.uniform(sides[:, 0], sides[:, 1], size=(2000, len(sides)))
-    points = points if len(sides) > 1 else points[:, 0]
-    try:
-        exact, values = np.asarray(found.target(points)), np.asarray(found(points))
-    except ApproxError:  # weights beyond float64, and no structure that knows the values
-        return 0.0
-    slack = 1e-9 * (1 + float(np.nanmax(np.abs(exact))))
-    return float(np.nanmax(np.abs(exact - values))) - slack

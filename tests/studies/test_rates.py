@@ -100,7 +100,7 @@ def test_planted_faults_are_noticed():
     for fault, words in (
         ({"lower": first.upper * 2}, "above upper"),
         ({"upper": first.upper / 10, "lower": first.upper / 10, "bound": first.upper / 10}, "pieces can reach"),
-        ({"upper": first.upper / 1.2, "lower": first.upper / 1.2, "bound": first.upper / 1.2}, "is observed"),
+        ({"upper": first.upper / 1.2, "lower": first.upper / 1.2, "bound": first.upper / 1.2}, "is attained"),
         ({"bound": first.lower / 2}, "above the proved bound"),
         ({"weights": first.weights + 1}, "the network has"),
     ):
@@ -112,6 +112,16 @@ def test_planted_faults_are_noticed():
     ]
     exponent = replace(study, rows=tuple(slower)).exponents["piecewise-linear"]
     assert abs(exponent.value - exponent.theory) > 0.4
+
+
+def test_methods_of_fixed_size_are_not_pressed_further():
+    calls = []
+
+    def fixed(target, eps):
+        calls.append(eps)
+        return constant(target, eps)
+
+    assert len(rates(CURVED, {"fixed": fixed}, [40, 100, 1000]).rows) == 1 and len(calls) == 2
 
 
 def test_sizes_that_jump_and_methods_that_do_not_apply():
