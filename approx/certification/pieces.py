@@ -21,7 +21,7 @@ from approx.certification.arithmetic import Arithmetic, Float64, Vector, join, t
 from approx.certification.hinges import HingeSum, Line
 from approx.certification.products import Product
 from approx.errors import UnsupportedError
-from approx.evaluation.fitness import unfit_reason
+from approx.evaluation.fitness import beyond_range
 from approx.networks import PIECEWISE_LINEAR, Block, Layer, Network, Values
 from approx.numbers import to_float, to_fmpq
 from approx.numbers.doubledouble import dd_add
@@ -70,7 +70,7 @@ class Program:
             raise UnsupportedError(
                 f"exact decomposition into pieces needs a piecewise linear network; this one has {names}"
             )
-        if not network.tags["rational"] or unfit_reason(network):
+        if not network.tags["rational"] or beyond_range(network):
             raise UnsupportedError(
                 "following a network along pieces needs rational weights within the range of float64"
             )

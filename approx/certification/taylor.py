@@ -171,13 +171,15 @@ class Search:
             self.improve(children)
 
     def rounding_dominates(self, boxes: _Boxes) -> bool:
-        """Whether at the centre of the worst box rounding alone costs half of what rtol leaves; asked ever more rarely."""
-        if not self.lower > 0 or self.work.total < 2 * self.checked:
+        """Whether at the centre of the worst box rounding alone costs half of what rtol leaves (while no lower bound is
+        known: a quarter of the box's own bound); asked ever more rarely."""
+        if self.work.total < 2 * self.checked:
             return False
         self.checked = self.work.total
         with np.errstate(all="ignore"):
             error = self.program.models(boxes.centre[:1], 0 * boxes.half[:1]).error[0, 0]
-        return not error <= 0.5 * (self.goal - self.lower)
+        room = 0.5 * (self.goal - self.lower) if self.lower > 0 else 0.25 * float(boxes.upper[0])
+        return not error <= room
 
     def halve(self, boxes: _Boxes) -> _Boxes:
         """Both halves of every box along its axis, a little too wide where centres round, never too narrow."""

@@ -40,14 +40,24 @@ def refuse_unfit(network: Network) -> None:
         )
 
 
+def beyond_range(network: Network) -> str | None:
+    """Why float64 cannot hold the network's weights even roughly, or None: all that methods which bound the rounding of the
+    weights need; O(pool)."""
+    for value in network.pool:
+        if abs(nearest_float(value)) == float("inf"):
+            return f"a weight of about {_bits(value):,} bits lies beyond the range of float64"
+    return None
+
+
 def _reason(network: Network) -> str | None:
+    beyond = beyond_range(network)
+    if beyond is not None:
+        return beyond
     linear = network.tags["piecewise_linear"]
     for value in network.pool:
         if isinstance(value, fmpq) and abs(value.p) < value.q << 42:
             continue
         nearest = nearest_float(value)
-        if abs(nearest) == float("inf"):
-            return f"a weight of about {_bits(value):,} bits lies beyond the range of float64"
         if linear and isinstance(value, fmpq) and value.q == 1 and abs(value - to_fmpq(nearest)) >= _LOST:
             return f"an integer weight near {nearest:.3g} is no float64 number: the last digits of a code would be lost"
         if not linear and _miss(value, nearest) >= _MOST_ERROR:
