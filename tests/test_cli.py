@@ -487,9 +487,9 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "approx", "verify", "net.approx", "sin(300*x*y)*cos(200*x)", "--domain", "0", "1"]
     command += ["--domain", "0", "1", "--rtol", "1e-9", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
-        time.sleep(4)
+        time.sleep(8)
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=60)
     assert running.returncode == 130 and "Traceback" not in err, err
     if out:
         found = json.loads(out, parse_constant=pytest.fail)

@@ -61,7 +61,7 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
     [example] = blocks(README, "python")
     code = "import matplotlib; matplotlib.use('Agg')\n" + example
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["exp.approx", "exp.png"]
