@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constructions.relu._chain_model import Array, Shape, add_fold, admissible, evaluate, features, forward
+from constructions.relu._chain_model import Array, Shape, State, add_fold, admissible, evaluate, features, forward
 
 STEP = 1e-30  # complex step: derivatives without cancellation
 
@@ -253,12 +253,12 @@ def expected_error(fit: Fit, t: Array, y: Array, levels: Array) -> float:
     return worst if np.isfinite(worst) else np.inf
 
 
-def real_levels(fit: Fit, t: Array, y: Array, eps: float) -> tuple[float, Array]:
+def real_levels(fit: Fit, t: Array, y: Array, eps: float, like: State | None = None) -> tuple[float, Array]:
     """The weights, and the levels as real numbers, at which fit error and square errors together are eps on the grid.
 
     Square j, centred, contributes |dy/dq_j| 4^-(m_j - s_j + 1) / 2. Infinite where the fit alone exceeds eps.
     """
-    values, parts = evaluate(fit.shape, fit.parameters, t)
+    values, parts = evaluate(fit.shape, fit.parameters, t, like)
     residual = np.abs(values - y)
     tops = np.array([np.abs(d).max() for d in parts])
     free = np.array(fit.shape.free)
@@ -270,9 +270,9 @@ def real_levels(fit: Fit, t: Array, y: Array, eps: float) -> tuple[float, Array]
     return float((5 * levels - 2).sum()) + fit.shape.extra, levels
 
 
-def promise(fit: Fit, t: Array, eps: float, price: float = 8.0) -> float:
+def promise(fit: Fit, t: Array, eps: float, price: float = 8.0, like: State | None = None) -> float:
     """A guess of the weights that the fit may lead to: those of its squares, plus `price` per missing factor 4 of fit."""
-    parts = evaluate(fit.shape, fit.parameters, t)[1]
+    parts = evaluate(fit.shape, fit.parameters, t, like)[1]
     tops = np.array([np.abs(d).max() for d in parts])
     if not (np.isfinite(tops).all() and (tops > 0).all()):
         return np.inf

@@ -100,8 +100,10 @@ class State:
     features: list[Array]
 
 
-def forward(shape: Shape, theta: Array, t: Array) -> State:
+def forward(shape: Shape, theta: Array, t: Array, like: State | None = None) -> State:
     """The State of the chain with nonlinear parameters theta (..., P) on the grid t (N,); its arrays are (..., N).
+
+    `like` (the State on another grid) gives the normalisation: the same function on other points.
 
     Works in complex arithmetic, so that theta + 1e-30i gives exact derivatives. Every L_{j+1} is normalised to
     [pad, 1 - pad] / (1 + 2 pad) on the grid. Cost: O(N) operations per fold and parameter set.
@@ -144,9 +146,9 @@ def forward(shape: Shape, theta: Array, t: Array) -> State:
         high = rows[numbers, rows.real.argmax(axis=1)].reshape(ends)
         pad = shape.pads[j] if shape.pads else 0.0
         width = (high - low) * (1 + 2 * pad)
-        lows.append(low - pad * (high - low))
-        ranges.append(width)
-        units.append((form - lows[-1]) / width)
+        lows.append(like.lows[j] if like else low - pad * (high - low))
+        ranges.append(like.ranges[j] if like else width)
+        units.append((form - lows[-1]) / ranges[-1])
     last = folds[-1]
     features = [np.ones_like(units[0]), *units, *last[1:], last[-1] * last[-1], *hinges]
     return State(units, folds, slopes, lows, ranges, features)
@@ -187,10 +189,10 @@ def sensitivities(shape: Shape, theta: Array, linear: list[Array], state: State)
     return result
 
 
-def evaluate(shape: Shape, parameters: Array, t: Array) -> tuple[Array, list[Array]]:
-    """The output y (..., N) and the sensitivities of a chain with all its parameters (..., P + Q)."""
+def evaluate(shape: Shape, parameters: Array, t: Array, like: State | None = None) -> tuple[Array, list[Array]]:
+    """The output y (..., N) and the sensitivities of a chain with all its parameters (..., P + Q); `like` as in forward."""
     theta = parameters[..., : shape.nonlinear]
-    state = forward(shape, theta, t)
+    state = forward(shape, theta, t, like)
     linear = [parameters[..., shape.nonlinear + i][..., None] for i in range(shape.linear)]
     y = sum((c * f for c, f in zip(linear, state.features, strict=True)), np.zeros_like(state.units[0]))
     return y, sensitivities(shape, theta, linear, state)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from constructions.relu._chain_fit import Fit, projected_fits, promise, real_levels, shrink_all
-from constructions.relu._chain_model import Array, Shape, add_fold, admissible, embed, evaluate
+from constructions.relu._chain_model import Array, Shape, add_fold, admissible, embed, evaluate, forward
 
 STARTS = 40  # times the number of squares
 ROUNDS = (
@@ -113,7 +113,7 @@ def wander(
     not. Worth is seen on the `fine` grid: with kinks a chain may follow all values on t and none between them.
     """
     rng = np.random.default_rng([seed, 77])
-    pool = _Pool(lambda fit: worth(fit, *fine, eps))
+    pool = _Pool(lambda fit: worth(fit, t, fine, eps))
     for fit in fits:
         pool.offer(fit)
     for number in range(hops if pool.fits else 0):
@@ -132,11 +132,18 @@ def wander(
     return pool.fits
 
 
-def worth(fit: Fit, t: Array, y: Array, eps: float) -> float:
-    """A guess of the weights of the network that the fit leads to, from its errors on the grid t (inf: hopeless)."""
-    errors = evaluate(fit.shape, fit.parameters, t)[0] - y
+def worth(fit: Fit, t: Array, fine: tuple[Array, Array], eps: float) -> float:
+    """A guess of the weights of the network that the fit leads to, from its errors on the fine grid (inf: hopeless).
+
+    t is the grid of the fit: its units are normalised there, on other points they are only evaluated.
+    """
+    points, values = fine
+    like = forward(fit.shape, fit.theta, t)
+    errors = evaluate(fit.shape, fit.parameters, points, like)[0] - values
     seen = Fit(fit.shape, fit.parameters, float(np.sqrt(np.mean(errors * errors))))
-    return min(real_levels(seen, t, y, eps)[0], promise(seen, t, eps, 40.0)) if np.isfinite(seen.rms) else np.inf
+    if not np.isfinite(seen.rms):
+        return np.inf
+    return min(real_levels(seen, points, values, eps, like)[0], promise(seen, points, eps, 40.0, like))
 
 
 class _Pool:

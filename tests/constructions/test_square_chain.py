@@ -151,6 +151,18 @@ def test_hops_find_lower_floors_and_are_deterministic() -> None:
     assert [f.parameters.tolist() for f in again] == [f.parameters.tolist() for f in pool]
 
 
+def test_a_chain_is_the_same_function_on_every_grid() -> None:
+    shape = Shape((0, 0))
+    fit = _random_fit(shape, 3)
+    fit.parameters[0] = -0.7701  # t^2 - 0.77 t has its minimum between the points of GRID
+    like = forward(shape, fit.theta, GRID)
+    fine = np.sort(np.concatenate([GRID, np.linspace(0, 1, 400)]))
+    everywhere = evaluate(shape, fit.parameters, fine, like)[0]
+    at_grid = evaluate(shape, fit.parameters, GRID)[0]
+    assert np.allclose(everywhere[np.searchsorted(fine, GRID)], at_grid, rtol=1e-12, atol=1e-12)
+    assert not np.allclose(evaluate(shape, fit.parameters, fine)[0][np.searchsorted(fine, GRID)], at_grid, rtol=1e-9)
+
+
 def test_a_chain_that_fits_only_on_the_grid_is_worth_nothing() -> None:
     shape = Shape((0,), 1)
     fine = chebyshev_grid(481)
@@ -158,10 +170,10 @@ def test_a_chain_that_fits_only_on_the_grid_is_worth_nothing() -> None:
     theta = np.array([place])
     fit = projected_fit(shape, theta, GRID, GRID**2, 0)
     assert fit is not None and fit.rms < 1e-12
-    assert worth(fit, fine, fine**2, 1e-8) < 65
+    assert worth(fit, GRID, (fine, fine**2), 1e-8) < 65
     bump = np.where(np.abs(fine - place) < 1e-3, 1e-3, 0.0)  # between the points of GRID
     assert bump.max() > 0
-    assert worth(fit, fine, fine**2 + bump, 1e-8) > 100
+    assert worth(fit, GRID, (fine, fine**2 + bump), 1e-8) > 100
 
 
 def test_the_expected_error_counts_fit_and_squares() -> None:
