@@ -19,6 +19,7 @@ ROUNDS = (
     (10, 30.0, ((1.0, 80),)),
 )  # per round: chains kept for it, price of a missing factor 4 of fit, and (demand on the fit over eps, iterations)
 HOPS_PER_START = 3  # batches of hops per start
+PATIENCE = 20  # batches without half a weight won after which chains of at most two squares stop
 BATCH = 8  # chains fitted side by side
 BROOD = 24  # chains of a batch of hops; the best BATCH of them are led on
 POOL = 8  # fits that hops start from
@@ -116,7 +117,11 @@ def wander(
     pool = _Pool(lambda fit: worth(fit, t, fine, eps))
     for fit in fits:
         pool.offer(fit)
+    lowest, since = np.inf, 0
     for number in range(hops if pool.fits else 0):
+        since, lowest = (number, pool.best) if pool.best < lowest - 0.5 else (since, lowest)
+        if number - since >= PATIENCE and pool.fits[0].shape.squares <= 2:
+            break  # so few parameters leave few floors to find
         leader = pool.fits[int(rng.integers(len(pool.fits)))]
         family = [f for f in pool.fits if f.shape == leader.shape]
         change = _change(leader.shape, rng)
@@ -155,6 +160,10 @@ class _Pool:
     @property
     def fits(self) -> list[Fit]:
         return [f for _, f in self._entries]
+
+    @property
+    def best(self) -> float:
+        return self._entries[0][0]
 
     @property
     def worst(self) -> float:
