@@ -53,8 +53,10 @@ class Approximant:
 
         Raises UnsupportedError when neither is possible (approx.evaluation.evaluate_precisely is then the way).
         """
-        # A table that just fits into float64 would still lose its digits when its fields are subtracted.
-        if unfit_reason(self.network) is not None or self.network.activations >= {"floor", "exp2"}:
+        # A table that just fits into float64 would still lose its digits when its fields are subtracted, and so would a
+        # code that was built for exact arithmetic.
+        exactly = self.network.activations >= {"floor", "exp2"} or self.parameters.get("arithmetic") == "exact"
+        if exactly or unfit_reason(self.network) is not None:
             points, scalar = as_points(x, self.network.inputs)
             values = structural_values(self.network, self.target, points)
             if values is not None:

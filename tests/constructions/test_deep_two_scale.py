@@ -302,3 +302,12 @@ def test_targets_that_do_not_apply_are_refused():
         deep_two_scale(Target("x+y"), 1e-2)
     with pytest.raises(UnreachableError, match="fine nodes"):
         deep_two_scale(ROUGH, 1e-12)
+
+
+def test_an_approximant_in_exact_arithmetic_is_evaluated_by_its_structure():
+    """The codes fit into float64, but sums of hinges lose their digits there."""
+    a = deep_two_scale(ROUGH, 1, cells=400, steps=30)
+    places = [fmpq(k, 2**20) for k in range(1, 2**20, 54_321)]
+    exact = [float(v.p) / float(v.q) for v in evaluate_exact(a.network, places)]
+    found = np.asarray(a(np.array([float(x.p) / float(x.q) for x in places])))
+    assert np.abs(found - exact).max() < 1e-12
