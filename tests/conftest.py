@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import flint
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 from hypothesis import settings
 
@@ -22,3 +23,10 @@ def flint_precision_is_left_alone() -> Iterator[None]:
     yield
     after, flint.ctx.prec = flint.ctx.prec, before
     assert after == before, f"flint's working precision was left at {after} bits"
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed() -> Iterator[None]:
+    """Pictures that a test leaves open would be counted by the next one."""
+    yield
+    plt.close("all")
