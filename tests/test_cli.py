@@ -484,7 +484,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     """A certification that would take minutes, interrupted after a moment: the enclosure so far, and exit code 130."""
     b = Builder(2)
     b.build([b.relu(b.input(0) + b.input(1) - 1)]).save(tmp_path / "net.approx")
-    command = [sys.executable, "-m", "approx", "verify", "net.approx", "sin(300*x*y)*cos(200*x)", "--domain", "0", "1"]
+    command = [sys.executable, "-m", "approx", "verify", "net.approx", "sin(30000*x*y)*cos(20000*x)", "--domain", "0", "1"]
     command += ["--domain", "0", "1", "--rtol", "1e-9", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         time.sleep(8)
