@@ -131,8 +131,8 @@ class Cover:
         spread = np.where(np.isnan(spread), np.inf, spread)
         return value - spread, value + spread
 
-    def second_derivative_range(self, left: Array, right: Array, cell: Array) -> tuple[Array, Array]:
-        """Return (low, high) with low <= f'' <= high on [left, right] within the cells; +-inf if unbounded."""
+    def model_curvature(self, left: Array, right: Array, cell: Array) -> tuple[Array, Array]:
+        """Return (low, high) with low <= p'' <= high on [left, right] within the cells, p the cell's polynomial."""
         with np.errstate(all="ignore"):
             inverse = self._inverse[cell]
             middle = np.clip((0.5 * (left + right) - self.centres[cell]) * inverse, -1.0, 1.0)
@@ -140,10 +140,19 @@ class Cover:
             curvature, jerk = self._high_derivatives(middle, radius, cell, bool(np.any(radius > 0.01)))
             curvature = curvature * inverse * inverse
             spread = (radius * jerk * (1 + 2.0**-40) + self._second_rounding[cell]) * inverse * inverse
-            spread = (spread + self.second_remainder[cell]) * (1 + 2.0**-40) + 2.0**-50 * np.abs(curvature)
+            spread = spread * (1 + 2.0**-40) + 2.0**-50 * np.abs(curvature)
             spread = np.where(np.isnan(spread + curvature), np.inf, spread + _TINY)
             curvature = np.where(np.isfinite(curvature), curvature, 0.0)
         return curvature - spread, curvature + spread
+
+    def second_derivative_range(self, left: Array, right: Array, cell: Array) -> tuple[Array, Array]:
+        """Return (low, high) with low <= f'' <= high on [left, right] within the cells; +-inf if unbounded."""
+        low, high = self.model_curvature(left, right, cell)
+        rest = self.second_remainder[cell]
+        with np.errstate(all="ignore"):
+            slack = rest + 2.0**-50 * (np.abs(low) + np.abs(high) + rest)
+            spread = np.where(np.isnan(slack), np.inf, slack)
+            return low - spread, high + spread
 
     def _high_derivatives(self, t: Array, reach: Array, cell: Array, fine: bool) -> tuple[Array, Array]:
         """The second derivative in the scaled variable at t, and a bound of the third within `reach` of t."""

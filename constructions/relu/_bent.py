@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from constructions.relu._hinges import HingeFunction, overhang, peak, refine
-from constructions.relu._taylor_cover import TaylorCover
+from approx.targets.cover import Cover
+from constructions.relu._hinges import HingeFunction, refine, segment_error
 
 _UNIT = 2.0**-53
 
@@ -36,54 +35,42 @@ class Bent:
         return value, 16 * _UNIT * (np.abs(base.values[piece]) + np.abs(rise) + size**2)
 
 
-def deviations(cover: TaylorCover, bent: Bent, parts: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def deviations(cover: Cover, bent: Bent, parts: int = 12) -> tuple[np.ndarray, np.ndarray]:
     """(largest, smallest) sampled bent - f on every piece: a guess for balancing the node values."""
     points, piece = refine(cover, bent.base.knots, parts)
     middle = (points[:-1] + points[1:]) / 2
-    gap = bent.value(middle, piece)[0] - cover.value(middle)[0]
+    cell = cover.cell_of(middle)
     top = np.full(len(bent.sign), -np.inf)
     bottom = np.full(len(bent.sign), np.inf)
     for place, owner in ((middle, piece), (points[:-1], piece), (points[1:], piece)):
-        gap = bent.value(place, owner)[0] - cover.value(place)[0]
+        gap = bent.value(place, owner)[0] - cover.value(place, cell)[0]
         np.maximum.at(top, owner, gap)
         np.minimum.at(bottom, owner, gap)
     return top, bottom
 
 
-def bent_error(cover: TaylorCover, bent: Bent, parts: int) -> tuple[float, np.ndarray]:
+def bent_error(cover: Cover, bent: Bent, parts: int) -> tuple[float, np.ndarray]:
     """(proved sup |target - bent|, proved bounds on every piece).
 
-    As for hinge functions: on a segment the error is the chord of its end values plus (f'' - bent'')(xi) terms.
+    As for hinge functions: on a segment it is the chord of its end values plus (p'' - bent'')(xi) terms and the remainder.
     """
     base = bent.base
     points, piece = refine(cover, base.knots, parts)
     a, b = points[:-1], points[1:]
     cell = cover.cell_of((a + b) / 2)
-    ends, spreads = [], []
+    ends: list[np.ndarray] = []
+    spreads: list[np.ndarray] = []
     for x in (a, b):
         value, width = cover.value(x, cell)
         own, rounding = bent.value(x, piece)
         ends.append(own - value)
         spreads.append((width + rounding + 4 * _UNIT * np.abs(value)) * (1 + 1e-12))
-    low, high = cover.curvature(a, b, cell)
+    low, high = cover.model_curvature(a, b, cell)
     second = bent.second()[piece]
-    spread = np.maximum(*spreads)
     slack = 1e-14 * np.abs(second)
-    with np.errstate(invalid="ignore", over="ignore"):
-        area = (b - a) ** 2 / 2
-        top = peak(ends[0], ends[1], np.maximum(high - second + slack, 0) * area) + spread
-        bottom = peak(-ends[0], -ends[1], np.maximum(second - low + slack, 0) * area) + spread
-    crude = ~np.isfinite(top) | ~np.isfinite(bottom)
-    if crude.any():
-        lo, hi = cover.span(cell[crude])
-        values = [bent.value(x[crude], piece[crude]) for x in (a, b)]
-        loose = np.abs(second[crude]) * area[crude] + values[0][1] + values[1][1]
-        top[crude] = np.maximum(values[0][0], values[1][0]) + loose - lo
-        bottom[crude] = hi - np.minimum(values[0][0], values[1][0]) + loose
-    worst = np.maximum(top, bottom) * (1 + 1e-12) + base.drift
-    worst[0] += overhang(cover, base, 0)
-    worst[-1] += overhang(cover, base, -1)
+    worst = segment_error(ends[0], ends[1], low - second - slack, high - second + slack, b - a)
+    worst = worst + np.maximum(spreads[0], spreads[1])
+    worst = worst * (1 + 1e-12) + base.drift
     pieces = np.zeros(len(bent.sign))
-    np.maximum.at(pieces, piece, worst)
-    bound = float(pieces.max())
-    return (bound if math.isfinite(bound) else math.inf), pieces
+    np.maximum.at(pieces, piece, np.where(np.isnan(worst), np.inf, worst))
+    return float(pieces.max()), pieces

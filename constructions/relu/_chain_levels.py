@@ -29,6 +29,7 @@ from constructions.relu._chain_search import BATCH, explore
 from constructions.relu._chain_symmetry import Bend, Stage
 
 Core = Callable[[Writer, Form], Form]
+DENSE = 8001  # points on which the range of a unit is seen
 NEAR = 300  # points around which the error is sampled more and more closely
 CANDIDATES = 3  # networks handed to the certificate, which takes seconds each at 1e-10
 TRIES = 6  # fits whose variants are looked at
@@ -98,20 +99,16 @@ def chain_core(problem: Problem, fit: Fit, levels: Sequence[int]) -> Core:
     return lambda writer, t: chain_form(writer, t, fit, levels, problem.grid)
 
 
-def overshoot(unit: Array) -> float:
-    """How far a unit leaves the range of its grid values between the grid points, by parabolas through its extrema.
+def overshoot(fit: Fit, t: Array) -> list[float]:
+    """How far every unit but the first leaves, between the points of t, the range that it has on them.
 
     Without room for it the next square is asked beyond [0, 1], where it is no square: the error no level can mend.
+    Seen on DENSE points and at the kinks of the hinges, where a unit may turn.
     """
-    u = np.ravel(unit)
-    worst = 0.0
-    for v in (u, -u):
-        a, b, c = v[:-2], v[1:-1], v[2:]
-        peak = (b >= a) & (b >= c) & (a - 2 * b + c < 0)
-        if peak.any():
-            top = b[peak] + (a[peak] - c[peak]) ** 2 / (-8 * (a - 2 * b + c)[peak])
-            worst = max(worst, float(top.max() - v.max()))
-    return worst
+    shape = fit.shape
+    points = np.concatenate([np.linspace(0, 1, DENSE), fit.theta[list(shape.kappa)]])
+    units = forward(shape, fit.theta, points, forward(shape, fit.theta, t)).units[1:]
+    return [max(0.0, -float(u.min()), float(u.max()) - 1) for u in units]
 
 
 def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
@@ -121,8 +118,7 @@ def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
         levels = np.full(fit.shape.squares, max(3.0, float(np.log(1 / eps) / np.log(4))))
     rough = tuple(int(np.ceil(v)) for v in levels)
     errors = unit_errors(fit.shape, fit.theta, t, rough)[1:]
-    beyond = [overshoot(u) for u in forward(fit.shape, fit.theta, t).units[1:]]
-    room = tuple(min(1.3 * (e + b), 0.2) for e, b in zip(errors, beyond, strict=False))
+    room = tuple(min(1.3 * (e + b), 0.2) for e, b in zip(errors, overshoot(fit, t), strict=False))
     shape, theta = padded(fit.shape, fit.theta, room)
     plain = projected_fit(shape, theta, t, y, 0)
     if plain is None:

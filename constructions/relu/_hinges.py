@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from approx.networks import Network, block, layer
-from approx.numbers import float_up, to_fmpq
-from constructions.relu._taylor_cover import TaylorCover
+from approx.numbers import float_down, float_up, to_float
+from approx.targets import CallableTarget, Target
+from approx.targets.cover import Cover, taylor_cover
+from approx.targets.declared_cover import declared_cover
 
 _UNIT = 2.0**-53
 
@@ -80,7 +81,26 @@ class HingeError:
     pieces: np.ndarray
 
 
-def refine(cover: TaylorCover, knots: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
+def fine_cover(target: Target, eps: float) -> Cover:
+    """A cover of the whole domain, far more exact than eps; every point of the domain lies in its cells."""
+    if isinstance(target, CallableTarget):
+        return declared_cover(target, eps * 2e-3)
+    return taylor_cover(target, target.domain.lower[0], target.domain.upper[0], eps * 2e-3, max_cells=4096)
+
+
+def values_at(target: Target, points: np.ndarray) -> np.ndarray:
+    """f at the points, at the nearest float64 number of the domain where a cell's end lies outside it by a rounding."""
+    low, high = target.domain.lower[0], target.domain.upper[0]
+    return np.asarray(target(np.clip(points, float_up(low), float_down(high))))
+
+
+def inner_kinks(target: Target, cover: Cover) -> np.ndarray:
+    """The float64 numbers nearest to the kinks of f inside the domain."""
+    places = {to_float(p.mid()) for p in target.split_points()}
+    return np.array(sorted(p for p in places if cover.edges[0] < p < cover.edges[-1]))
+
+
+def refine(cover: Cover, knots: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
     """(points, piece number of every segment between them): knots, cell edges and `parts` subdivisions per piece."""
     inner = cover.edges[(cover.edges > knots[0]) & (cover.edges < knots[-1])]
     fine = knots
@@ -92,41 +112,39 @@ def refine(cover: TaylorCover, knots: np.ndarray, parts: int) -> tuple[np.ndarra
     return points, piece
 
 
-def hinge_error(cover: TaylorCover, function: HingeFunction, parts: int = 1) -> HingeError:
-    """The proved error of a hinge function on the cover's whole interval; O(knots + cells) vectorised.
+def hinge_error(cover: Cover, function: HingeFunction, parts: int = 1) -> HingeError:
+    """The proved error of a hinge function whose knots reach over the whole cover; O(knots + cells) vectorised.
 
-    On a segment [a,b] inside one cell the error is the chord of its end values plus f''(xi)/2 (x-a)(b-x), whose
-    extrema over f'' in [m, M] are closed forms.
+    On a segment [a, b] inside one cell, |f - p| <= remainder on the domain, and the polynomial p minus the line is the
+    chord of its end values plus p''(xi)/2 (x-a)(b-x), whose extrema over p'' in [m, M] are closed forms. The segments
+    cover the cells, which contain the domain: where its exact ends are no float64 numbers, a little more is bounded.
     """
     points, piece = refine(cover, function.knots, parts)
     a, b = points[:-1], points[1:]
     cell = cover.cell_of((a + b) / 2)
     left, width_left = _deviation(cover, function, a, piece, cell)
     right, width_right = _deviation(cover, function, b, piece, cell)
-    low, high = cover.curvature(a, b, cell)
-    spread = np.maximum(width_left, width_right)
-    with np.errstate(invalid="ignore", over="ignore"):
-        top = peak(left, right, np.maximum(high, 0) * (b - a) ** 2 / 2) + spread
-        bottom = peak(-left, -right, np.maximum(-low, 0) * (b - a) ** 2 / 2) + spread
-    crude = ~np.isfinite(top) | ~np.isfinite(bottom)
-    if crude.any():
-        lo, hi = cover.span(cell[crude])
-        base, slope = function.values[piece[crude]], function.slopes[piece[crude]]
-        line = [base + slope * (p[crude] - function.knots[piece[crude]]) for p in (a, b)]
-        slack = 8 * _UNIT * (np.abs(line[0]) + np.abs(line[1]) + np.abs(base))
-        top[crude] = np.maximum(line[0], line[1]) - lo + slack
-        bottom[crude] = hi - np.minimum(line[0], line[1]) + slack
-    worst = np.maximum(top, bottom) * (1 + 1e-12) + function.drift
-    worst[0] += overhang(cover, function, 0)
-    worst[-1] += overhang(cover, function, -1)
+    low, high = cover.model_curvature(a, b, cell)
+    worst = segment_error(left, right, low, high, b - a) + np.maximum(width_left, width_right)
+    worst = worst * (1 + 1e-12) + function.drift
     pieces = np.zeros(len(function.slopes))
-    np.maximum.at(pieces, piece, worst)
-    bound = float(pieces.max())
-    return HingeError(bound if math.isfinite(bound) else math.inf, pieces)
+    np.maximum.at(pieces, piece, np.where(np.isnan(worst), np.inf, worst))
+    return HingeError(float(pieces.max()), pieces)
+
+
+def segment_error(
+    left: np.ndarray, right: np.ndarray, low: np.ndarray, high: np.ndarray, length: np.ndarray
+) -> np.ndarray:
+    """Bounds of |e| on segments with these end values of e and low <= -e'' <= high."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        area = length**2 / 2
+        return np.maximum(
+            peak(left, right, np.maximum(high, 0) * area), peak(-left, -right, np.maximum(-low, 0) * area)
+        )
 
 
 def _deviation(
-    cover: TaylorCover, function: HingeFunction, x: np.ndarray, piece: np.ndarray, cell: np.ndarray
+    cover: Cover, function: HingeFunction, x: np.ndarray, piece: np.ndarray, cell: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     value, width = cover.value(x, cell)
     base, rise = function.values[piece], function.slopes[piece] * (x - function.knots[piece])
@@ -141,15 +159,3 @@ def peak(left: np.ndarray, right: np.ndarray, bump: np.ndarray) -> np.ndarray:
         s = np.where(bump > 0, np.clip(0.5 + difference / (2 * bump), 0, 1), 0.0)
     inside = left + difference * s + bump * s * (1 - s)
     return np.maximum(np.maximum(left, right), inside) + 1e-14 * (np.abs(left) + np.abs(right) + bump)
-
-
-def overhang(cover: TaylorCover, function: HingeFunction, side: int) -> float:
-    """What the error may gain where the domain's exact end lies beyond the outermost float, by less than one ulp."""
-    gap = cover.lower - to_fmpq(cover.start) if side == 0 else cover.upper - to_fmpq(cover.stop)
-    size = float_up(abs(gap))
-    if size == 0:
-        return 0.0
-    slope = cover.slope[side]
-    low, high = cover.span(np.array([side]))
-    change = slope * size if math.isfinite(slope) else 2 * float((high - low)[0])
-    return (change + abs(float(function.slopes[side])) * size) * (1 + 1e-9)

@@ -13,8 +13,16 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Builder, Network
 from approx.numbers import arb_interval, to_float, to_fmpq, working_precision
 from approx.targets import Target
-from constructions.relu._hinges import HingeFunction, hinge_error, hinge_function, refine
-from constructions.relu._taylor_cover import TaylorCover
+from approx.targets.cover import Cover
+from constructions.relu._hinges import (
+    HingeFunction,
+    fine_cover,
+    hinge_error,
+    hinge_function,
+    inner_kinks,
+    refine,
+    values_at,
+)
 
 DESCRIPTION = {
     "name": "piecewise-linear",
@@ -48,8 +56,8 @@ def piecewise_linear(
     exact = _exact_pieces(target)
     if exact is not None:
         return _approximant(target, exact, 0.0, len(exact.layers[0].bias), "exact representation of f")
-    cover = TaylorCover(target, tolerance=wanted * 2e-3)
-    function, bound = _search(cover, _kinks(target, cover), wanted, two_sided, maximum_knots)
+    cover = fine_cover(target, wanted)
+    function, bound = _search(target, cover, wanted, two_sided, maximum_knots)
     return _approximant(target, function.network(), bound, len(function.knots), "Taylor models on every piece")
 
 
@@ -125,24 +133,15 @@ def _line_on(target: Target, a: fmpq, b: fmpq) -> tuple[fmpq, fmpq] | None:
 # -- knots ------------------------------------------------------------------------------------------------------------
 
 
-def _kinks(target: Target, cover: TaylorCover) -> np.ndarray:
-    found = []
-    for point in target.split_points():
-        near = to_float(point.mid())
-        if cover.start < near < cover.stop:
-            found.append(near)
-    return np.array([cover.start, *sorted(set(found)), cover.stop])
-
-
 class _Density:
     """The cumulative integral of |f''|^(1/2) at fine points; a guess, sampled from the cover's models."""
 
-    def __init__(self, cover: TaylorCover, kinks: np.ndarray) -> None:
+    def __init__(self, cover: Cover, kinks: np.ndarray) -> None:
         points, _ = refine(cover, np.unique(np.concatenate((cover.edges, kinks))), 32)
         cell = cover.cell_of((points[:-1] + points[1:]) / 2)
         size = np.zeros(len(cell))
         for place in (points[:-1], (points[:-1] + points[1:]) / 2, points[1:]):
-            low, high = cover.curvature(place, place, cell)
+            low, high = cover.model_curvature(place, place, cell)
             with np.errstate(invalid="ignore"):
                 size = np.fmax(size, np.sqrt(np.abs(low + high) / 2))
         size = np.where(np.isfinite(size), size, 0.0)
@@ -189,18 +188,18 @@ def _shorten(knots: np.ndarray, fixed: np.ndarray) -> np.ndarray:
     return np.concatenate(([knots[0]], np.clip(inner, knots[0], knots[-1]), [knots[-1]]))
 
 
-def _fit(cover: TaylorCover, knots: np.ndarray, two_sided: bool, parts: int) -> HingeFunction:
-    values, width = cover.value(knots)
+def _fit(target: Target, cover: Cover, knots: np.ndarray, two_sided: bool, parts: int) -> HingeFunction:
+    values, width = cover.value(knots, cover.cell_of(knots))
     crude = width > 0.01 * cover.tolerance  # near kinks the models are ranges: take the float value, a better guess
     if crude.any():
-        near = cover.target(knots[crude])
+        near = values_at(target, knots[crude])
         values[crude] = np.where(np.abs(near) > 1e-15 * np.abs(values).max(), near, 0.0)
     if not two_sided:
         return hinge_function(knots, values)
     points, piece = refine(cover, knots, max(parts, 4))
     slope = np.diff(values) / np.diff(knots)
     middle = (points[:-1] + points[1:]) / 2
-    gap = values[piece] + slope[piece] * (middle - knots[piece]) - cover.value(middle)[0]
+    gap = values[piece] + slope[piece] * (middle - knots[piece]) - cover.value(middle, cover.cell_of(middle))[0]
     top, bottom = np.zeros(len(slope)), np.zeros(len(slope))
     np.maximum.at(top, piece, gap)
     np.minimum.at(bottom, piece, gap)
@@ -210,14 +209,16 @@ def _fit(cover: TaylorCover, knots: np.ndarray, two_sided: bool, parts: int) -> 
     return hinge_function(knots, values - shift)
 
 
-def _attempt(cover: TaylorCover, density: _Density, count: int, two_sided: bool) -> tuple[HingeFunction, float]:
+def _attempt(
+    target: Target, cover: Cover, density: _Density, count: int, two_sided: bool
+) -> tuple[HingeFunction, float]:
     parts = int(np.clip(40_000 // max(count, 1), 1, 48))
     best: tuple[HingeFunction, float] | None = None
     rounds = 12 if count <= 400 else 8
     original = density.density.copy()
     for _ in range(rounds):
         knots = density.knots(count)
-        function = _fit(cover, knots, two_sided, parts)
+        function = _fit(target, cover, knots, two_sided, parts)
         error = hinge_error(cover, function, parts)
         if best is None or (error.bound, len(knots)) < (best[1], len(best[0].knots)):
             best = function, error.bound
@@ -231,15 +232,16 @@ def _attempt(cover: TaylorCover, density: _Density, count: int, two_sided: bool)
 
 
 def _search(
-    cover: TaylorCover, kinks: np.ndarray, eps: float, two_sided: bool, maximum: int
+    target: Target, cover: Cover, eps: float, two_sided: bool, maximum: int
 ) -> tuple[HingeFunction, float]:
-    density = _Density(cover, kinks)
+    ends = cover.edges[[0, -1]]
+    density = _Density(cover, np.insert(ends, 1, inner_kinks(target, cover)))
     count = max(1, math.ceil(density.total() / math.sqrt((16 if two_sided else 8) * eps)))
     found: tuple[HingeFunction, float] | None = None
     for _ in range(24):
         if count > maximum:
             raise UnreachableError(f"piecewise-linear: eps = {eps:g} needs more than {maximum} knots")
-        function, bound = _attempt(cover, density, count, two_sided)
+        function, bound = _attempt(target, cover, density, count, two_sided)
         if bound <= eps:
             found = function, bound
             break
@@ -250,7 +252,7 @@ def _search(
     misses = 0
     while count > 1 and misses < (2 if count <= 400 else 1):  # fewer knots while the proof still holds
         count = count - max(1, count // 500)
-        function, bound = _attempt(cover, density, count, two_sided)
+        function, bound = _attempt(target, cover, density, count, two_sided)
         if bound <= eps:
             found, misses = (function, bound), 0
         else:

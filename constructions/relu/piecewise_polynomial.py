@@ -18,9 +18,9 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Builder, Form, Network, linear_combination
 from approx.numbers import float_up, to_float, to_fmpq
 from approx.targets import Target
+from approx.targets.cover import Cover
 from constructions.relu._bent import Bent, bent_error, deviations
-from constructions.relu._hinges import HingeFunction, hinge_function, refine
-from constructions.relu._taylor_cover import TaylorCover
+from constructions.relu._hinges import HingeFunction, fine_cover, hinge_function, inner_kinks, refine, values_at
 from constructions.relu.square import square_form
 
 DESCRIPTION = {
@@ -49,14 +49,14 @@ def piecewise_polynomial(target: Target, eps: Any, *, maximum_knots: int = MAXIM
         raise InputError("eps", eps, "a positive number")
     if target.dimension != 1:
         raise RegularityError("piecewise-polynomial: needs a target of one variable")
-    cover = TaylorCover(target, tolerance=goal * 2e-3)
-    shape = _Shape(cover)
+    cover = fine_cover(target, goal)
+    shape = _Shape(target, cover)
     best: Approximant | None = None
     plan = [(0.8, False)]  # (share of eps for the fit, whether the last pair is halved)
     for number in range(16):
         if number >= len(plan):
             break
-        found = _search(cover, shape, goal * plan[number][0], maximum_knots, plan[number][1])
+        found = _search(target, cover, shape, goal * plan[number][0], maximum_knots, plan[number][1])
         if found is None:
             continue
         candidate = _network(target, found[0], found[1], goal)
@@ -109,16 +109,16 @@ class _Stretch:
 class _Shape:
     """Inflections and kinks of f, and a density of knots ~ |f'''|^(1/3); all of it a guess."""
 
-    def __init__(self, cover: TaylorCover) -> None:
-        kinks = [p for k in cover.target.split_points() if cover.start < (p := to_float(k.mid())) < cover.stop]
-        points, _ = refine(cover, np.unique(np.array([cover.start, *kinks, cover.stop])), 1)
+    def __init__(self, target: Target, cover: Cover) -> None:
+        kinks = inner_kinks(target, cover)
+        points, _ = refine(cover, np.insert(cover.edges[[0, -1]], 1, kinks), 1)
         points, _ = refine(cover, points, 16)
         middle = (points[:-1] + points[1:]) / 2
-        low, high = cover.curvature(middle, middle, cover.cell_of(middle))
+        low, high = cover.model_curvature(middle, middle, cover.cell_of(middle))
         with np.errstate(invalid="ignore"):
             bend = (low + high) / 2
         bend = np.where(np.isfinite(bend), bend, 0.0)
-        self.stretches = _stretches(points, middle, bend, np.array(sorted(kinks)))
+        self.stretches = _stretches(points, middle, bend, kinks)
         third = np.abs(np.gradient(bend, middle)) if len(middle) > 2 else np.abs(bend)
         size = np.cbrt(np.where(np.isfinite(third), third, 0.0))
         mean = float((size * np.diff(points)).sum() / (points[-1] - points[0]))
@@ -176,17 +176,16 @@ def _stretches(points: np.ndarray, middle: np.ndarray, bend: np.ndarray, kinks: 
     return found
 
 
-def _fit(cover: TaylorCover, even: np.ndarray, signs: np.ndarray, half: bool) -> Bent:
+def _fit(f: Target, cover: Cover, even: np.ndarray, signs: np.ndarray, half: bool) -> Bent:
     """The piecewise quadratic on pairs: middles where both pieces bend equally, node values that balance the errors."""
-    f = cover.target
     knots, zigzag = _pairs(f, even, signs)
     sign = np.repeat(signs, 2)
     if half:  # the last pair gives way to one piece that ends at its peak
         knots, zigzag, sign = np.append(knots[:-2], even[-1]), zigzag[:-1], sign[:-1]
         a, b = knots[-2:]
-        fa, fm, fb = (float(f(v)) for v in (a, (a + b) / 2, b))
+        fa, fm, fb = values_at(f, np.array([a, (a + b) / 2, b]))
         zigzag[-1] = 2 * math.sqrt(max(0.0, sign[-1] * ((fa + fb) / 2 - fm)))
-    values = np.asarray(f(knots)).copy()
+    values = values_at(f, knots)
     values -= np.append(sign, sign[-1]) * zigzag**2
     bent = Bent(hinge_function(knots, values), zigzag, sign)
     for _ in range(3):
@@ -201,7 +200,7 @@ def _fit(cover: TaylorCover, even: np.ndarray, signs: np.ndarray, half: bool) ->
 def _pairs(f: Target, even: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(knots, zig-zag): the middle of every pair is where both of its pieces need the same parabola."""
     low, high = even[:-1].copy(), even[1:].copy()
-    ends = np.asarray(f(even))
+    ends = values_at(f, even)
     left, right = ends[:-1], ends[1:]
     a, b = low.copy(), high.copy()
     for _ in range(30):
@@ -219,14 +218,14 @@ def _pairs(f: Target, even: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _search(
-    cover: TaylorCover, shape: _Shape, goal: float, maximum: int, half: bool
+    target: Target, cover: Cover, shape: _Shape, goal: float, maximum: int, half: bool
 ) -> tuple[Bent, float] | None:
     size = float((shape.density * np.diff(shape.points)).sum())
     pairs = float(max(len(shape.stretches), 1, math.floor(0.85 * size / (10 * goal ** (1 / 3)))))
     fallback: tuple[Bent, float] | None = None
     lower = 0.0
     for _ in range(40):
-        found = _attempt(cover, shape, pairs, half)
+        found = _attempt(target, cover, shape, pairs, half)
         if found[1] <= goal:
             fallback = found
             break
@@ -238,7 +237,7 @@ def _search(
     lower = max(lower, math.floor(pairs * 0.8)) if pairs > 8 else lower
     while fallback is not None and pairs - lower > max(1, pairs // 200):
         middle = (pairs + lower) // 2
-        found = _attempt(cover, shape, middle, half)
+        found = _attempt(target, cover, shape, middle, half)
         if found[1] <= goal:
             pairs, fallback = middle, found
         else:
@@ -246,13 +245,15 @@ def _search(
     return fallback
 
 
-def _attempt(cover: TaylorCover, shape: _Shape, pairs: float, half: bool) -> tuple[Bent, float]:
+def _attempt(
+    target: Target, cover: Cover, shape: _Shape, pairs: float, half: bool
+) -> tuple[Bent, float]:
     original, best = shape.density.copy(), None
     for _ in range(10 if pairs <= 2000 else 5):
         even, signs = shape.knots(pairs, half)
         if np.any(np.diff(even) <= 0):
             break
-        bent = _fit(cover, even, signs, half)
+        bent = _fit(target, cover, even, signs, half)
         error, pieces = bent_error(cover, bent, 12 if pairs <= 2000 else 3)
         if best is None or error < best[1]:
             best = bent, error

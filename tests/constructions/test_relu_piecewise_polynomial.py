@@ -6,8 +6,7 @@ import pytest
 from approx import Target
 from approx.errors import InputError, RegularityError, UnreachableError
 from constructions.relu._bent import Bent, bent_error
-from constructions.relu._hinges import hinge_function
-from constructions.relu._taylor_cover import TaylorCover
+from constructions.relu._hinges import fine_cover, hinge_function
 from constructions.relu.piecewise_linear import piecewise_linear
 from constructions.relu.piecewise_polynomial import piecewise_polynomial
 
@@ -67,7 +66,7 @@ def test_refusals():
 
 def test_planted_fault_raises_the_proved_error():
     f = Target("x**2")
-    cover = TaylorCover(f, 1e-9)
+    cover = fine_cover(f, 5e-7)
     knots = np.array([0.0, 0.5, 1.0])
     zigzag = np.array([0.0, 0.5, 0.0])
     values = knots**2 - zigzag**2

@@ -278,13 +278,18 @@ def test_bad_input() -> None:
         square_chain(Target("x*y"), 1e-3)
 
 
-def test_room_is_made_for_extrema_between_the_grid_points():
-    """Units whose peak falls between grid points leave [0, 1]: without room no number of levels would help."""
+def test_room_is_made_for_units_that_turn_between_the_grid_points() -> None:
+    """Such units leave [0, 1], at a smooth minimum as at a kink: without room no number of levels would help."""
+    from constructions.relu._chain_fit import Fit
     from constructions.relu._chain_levels import overshoot
+    from constructions.relu._chain_model import Shape
 
-    angles = np.linspace(0, np.pi, 122)
-    unit = np.cos(angles - 0.5)
-    beyond = 1.0 - unit.max()
-    assert beyond > 1e-6
-    assert abs(overshoot(unit) - beyond) < 0.01 * beyond
-    assert overshoot(angles) == 0.0
+    grid = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    smooth = Fit(Shape((0, 0)), np.array([-0.8, 0, 0, 0, 0]), 0.0)  # t^2 - 0.8 t: -0.16 at 0.4; on the grid -0.15 to 0.2
+    assert np.isclose(overshoot(smooth, grid), 0.01 / 0.35, rtol=1e-6)
+    kinked = Fit(Shape((0, 0), 1), np.array([0.4, -3.0, 10.0, 0, 0, 0, 0, 0]), 0.0)  # t^2 - 3t + 10 relu(t - 0.4)
+    values = grid**2 - 3 * grid + 10 * np.maximum(grid - 0.4, 0)
+    beyond = values.min() - (0.4**2 - 3 * 0.4)
+    assert beyond > 0.3 and np.isclose(overshoot(kinked, grid), beyond / np.ptp(values), rtol=1e-12)
+    straight = Fit(Shape((0, 0)), np.array([3.0, 0, 0, 0, 0]), 0.0)  # monotone
+    assert overshoot(straight, grid) == [0.0]
