@@ -1,7 +1,7 @@
 """How many weights does every method need, certified, for ten functions of one variable at five accuracies?
 
 Each entry is the exact count of a network whose certificate has upper <= eps; "-" where a method does not apply or does not
-reach eps, "~n" where it would need more than 200,000 weights and was not built, "time" where it was stopped after SECONDS.
+reach eps, "~n" where it would need more than 200,000 weights and was not built, "time" where it was stopped after SECONDS. Methods for rough functions are run at 1e-2 only: they are far behind on these.
 APPROX_FUNCTIONS (numbers from 0), APPROX_EPS and APPROX_METHODS (comma separated) restrict the run. Every cell that was run
 is kept in weights.json with its commit, and the tables of docs/results.md and README.md are written from that file alone.
 """
@@ -37,7 +37,8 @@ FUNCTIONS: list[tuple[str, tuple[int, int]]] = [
 ]
 ACCURACIES = [1e-2, 1e-4, 1e-6, 1e-8, 1e-10]
 LARGEST = 200_000
-SECONDS = 300
+SECONDS = 240
+ROUGH = ("cached-patches", "cached-narrow", "deep-two-scale", "narrow")
 HERE = Path(__file__).parent
 STORE = HERE / "weights.json"
 PAGES = [HERE.parent / "docs" / "results.md", HERE.parent / "README.md"]
@@ -60,6 +61,8 @@ def table() -> list[tuple[str, ...]]:
     for text, domain in functions:
         for eps in accuracies:
             for name in names:
+                if name in ROUGH and eps < 1e-2:
+                    continue
                 cell = {"f": text, "eps": eps, "method": name, **_run(Target(text, domain), eps, name), "commit": commit}
                 _keep(cell)
                 result.append((text, f"{eps:g}", name, *(str(cell.get(k, "")) for k in ("weights", "upper", "wall", "cpu"))))

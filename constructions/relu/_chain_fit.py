@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from constructions.relu._chain_model import Array, Shape, State, add_fold, admissible, evaluate, features, forward
-
-STEP = 1e-30  # complex step: derivatives without cancellation
+from constructions.relu._chain_model import Array, Shape, State, add_fold, admissible, evaluate, features
+from constructions.relu._chain_tangents import sensitivity_tangents, tangents, value_tangents
 
 
 @dataclass
@@ -115,13 +114,6 @@ class _Steps:
         self.active[lost] &= self.refused[lost] < tries
 
 
-def _directions(parameters: Array, n: int) -> Array:
-    """The parameters (B, P) with a complex step in each of the first n: (B, n, P)."""
-    points = np.repeat(parameters.astype(complex)[:, None], n, axis=1)
-    points[:, np.arange(n), np.arange(n)] += STEP * 1j
-    return points
-
-
 def projected_fits(shape: Shape, thetas: Array, t: Array, y: Array, iterations: int) -> list[Fit | None]:
     """The Fits after at most `iterations` steps of Levenberg-Marquardt on the nonlinear parameters (None on failure)."""
     thetas = np.array(thetas, dtype=float)
@@ -132,9 +124,8 @@ def projected_fits(shape: Shape, thetas: Array, t: Array, y: Array, iterations: 
     while True:
         fresh = work.fresh()
         if len(fresh):
-            parts = forward(shape, _directions(thetas[fresh], n), t).features
-            moved = sum(state.linear[fresh, k][:, None, None] * f for k, f in enumerate(parts))
-            jacobian = np.imag(moved).swapaxes(1, 2) / (STEP * np.sqrt(len(t)))
+            moved = value_tangents(shape, state.linear[fresh], tangents(shape, thetas[fresh], t))
+            jacobian = moved.swapaxes(1, 2) / np.sqrt(len(t))
             u = state.u[fresh]
             for _ in range(2):
                 jacobian = jacobian - u @ (u.swapaxes(1, 2) @ jacobian)
@@ -173,7 +164,7 @@ def shrink_all(
 
     Minimises (rms / (share eps))^2 / 2 + sum_j log C_j, C_j the p-norm (p = 10) of the sensitivity to square j. With
     `levels` m_j given, K log sum_j C_j 4^(s_j - m_j) takes the place of sum_j log C_j: the least error for these levels.
-    Gauss-Newton for the residual, gradient for the rest, both by complex steps, Levenberg damping.
+    Gauss-Newton for the residual, gradient for the rest, Levenberg damping.
     """
     shape, parameters = fits[0].shape, np.stack([f.parameters for f in fits])
     n = parameters.shape[1]
@@ -185,9 +176,8 @@ def shrink_all(
     while True:
         fresh = work.fresh()
         if len(fresh):
-            values, parts = evaluate(shape, _directions(parameters[fresh], n), t)
-            gradient = np.asarray(_demand(parts, powers)).imag / STEP
-            u[fresh] = work.factor(fresh, values.imag.swapaxes(1, 2) / STEP * root, residual[fresh], gradient)
+            jacobian, gradient = _derivatives(shape, parameters[fresh], t, powers)
+            u[fresh] = work.factor(fresh, jacobian * root, residual[fresh], gradient)
         places = np.flatnonzero(work.active)
         if not len(places):
             break
@@ -228,18 +218,44 @@ def _penalty(
     return np.where(finite, total, np.inf), np.where(finite[:, None], residual, 0)
 
 
+def _derivatives(shape: Shape, parameters: Array, t: Array, powers: Array | None) -> tuple[Array, Array]:
+    """Of B chains (B, P): the derivatives (B, N, P) of their values and (B, P) of their demands, by all parameters."""
+    n = shape.nonlinear
+    found = tangents(shape, parameters[:, :n], t)
+    own = value_tangents(shape, parameters[:, n:], found)
+    jacobian = np.concatenate([own, np.stack(found.state.features, axis=1)], axis=1)
+    values, moving = sensitivity_tangents(shape, parameters, found)
+    size = np.stack(values)
+    peak = np.abs(size).max(axis=-1, keepdims=True)
+    ratio = size / peak
+    eighth = np.square(np.square(np.square(ratio)))
+    weights = eighth * ratio / (peak * (eighth * ratio * ratio).sum(axis=-1, keepdims=True))
+    shares = _shares(_log_norms(size), powers)
+    gradient = sum(_times(d, w * c[:, None]) for d, w, c in zip(moving, weights, shares, strict=True))
+    return jacobian.swapaxes(1, 2), np.asarray(gradient)
+
+
 def _demand(parts: list[Array], powers: Array | None) -> Array:
     logs = _log_norms(np.stack(parts))
     if powers is None:
         return np.asarray(logs.sum(0))
     scaled = logs + np.log(powers).reshape(-1, *[1] * (logs.ndim - 1))
-    top = scaled.real.max(0)
+    top = scaled.max(0)
     return np.asarray(len(parts) * (top + np.log(np.exp(scaled - top).sum(0))))
 
 
+def _shares(logs: Array, powers: Array | None) -> Array:
+    """The derivatives (K, B) of the demands by their logarithms (K, B)."""
+    if powers is None:
+        return np.ones(logs.shape)
+    scaled = logs + np.log(powers)[:, None]
+    scaled = np.exp(scaled - scaled.max(axis=0))
+    return np.asarray(len(logs) * scaled / scaled.sum(axis=0))
+
+
 def _log_norms(d: Array) -> Array:
-    size = np.where(d.real < 0, -d, d)
-    peak = size.real.max(-1, keepdims=True)
+    size = np.abs(d)
+    peak = size.max(-1, keepdims=True)
     square = (size / peak) ** 2
     fourth = square * square
     return np.asarray(np.log(peak[..., 0]) + np.log((fourth * fourth * square).mean(-1)) / 10)

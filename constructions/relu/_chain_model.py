@@ -105,14 +105,13 @@ def forward(shape: Shape, theta: Array, t: Array, like: State | None = None) -> 
 
     `like` (the State on another grid) gives the normalisation: the same function on other points.
 
-    Works in complex arithmetic, so that theta + 1e-30i gives exact derivatives. Every L_{j+1} is normalised to
-    [pad, 1 - pad] / (1 + 2 pad) on the grid. Cost: O(N) operations per fold and parameter set.
+    Every L_{j+1} is normalised to [pad, 1 - pad] / (1 + 2 pad) on the grid. Cost: O(N) operations per fold and parameter set.
     """
     def at(k: int) -> Array:
         return theta[..., k][..., None]
 
     units = [t * np.ones((*theta.shape[:-1], 1), dtype=theta.dtype)]
-    hinges = [np.where(t > at(k).real, t - at(k), 0) for k in shape.kappa]
+    hinges = [np.where(t > at(k), t - at(k), 0) for k in shape.kappa]
     folds: list[list[Array]] = []
     slopes: list[list[Array]] = []
     lows: list[Array] = []
@@ -122,7 +121,7 @@ def forward(shape: Shape, theta: Array, t: Array, like: State | None = None) -> 
         chain, slope = [a], []
         for ck, ek in zip(slots.c, slots.e, strict=True):
             c, e = at(ck), at(ek)
-            left = a.real <= c.real
+            left = a <= c
             up, down = 1 / c, (1 - e) / (1 - c)
             if shape.tied and j == 0 and len(chain) == 1:
                 hinges.insert(0, np.where(left, 0, a - c))
@@ -140,10 +139,7 @@ def forward(shape: Shape, theta: Array, t: Array, like: State | None = None) -> 
             form = form + at(k) * value
         for k, value in zip(slots.h, hinges[len(hinges) - len(slots.h) :], strict=True):
             form = form + at(k) * value
-        rows = form.reshape(-1, form.shape[-1])
-        numbers, ends = np.arange(len(rows)), (*form.shape[:-1], 1)
-        low = rows[numbers, rows.real.argmin(axis=1)].reshape(ends)
-        high = rows[numbers, rows.real.argmax(axis=1)].reshape(ends)
+        low, high = form.min(axis=-1, keepdims=True), form.max(axis=-1, keepdims=True)
         pad = shape.pads[j] if shape.pads else 0.0
         width = (high - low) * (1 + 2 * pad)
         lows.append(like.lows[j] if like else low - pad * (high - low))

@@ -18,11 +18,12 @@ ROUNDS = (
     (10, 15.0, ((5.0, 25),)),
     (10, 30.0, ((1.0, 80),)),
 )  # per round: chains kept for it, price of a missing factor 4 of fit, and (demand on the fit over eps, iterations)
-HOPS_PER_START = 3  # batches of hops per start
-PATIENCE = 20  # batches without half a weight won after which chains of at most two squares stop
+HOPS_PER_START = 2  # batches of hops per start, for chains of four squares; their cost grows like the square's
+PATIENCE = 30  # batches without half a weight won after which the hops end
 BATCH = 8  # chains fitted side by side
 BROOD = 24  # chains of a batch of hops; the best BATCH of them are led on
-POOL = 8  # fits that hops start from
+FAMILIES, MEMBERS = 6, 4  # families (numbers of squares and hinges) that hops start from, and fits of each
+FOLDED, HINGED = 0.4, 0.12  # shares of hops with one free fold more, and with a hinge more or less
 
 
 def starts(shape: Shape, t: Array, y: Array, number: int, seed: int, previous: list[Fit]) -> list[Fit]:
@@ -76,14 +77,14 @@ def explore(
         promises.append(search.grow(k, 0))
         if search.close_enough():
             break
-    best = int(np.argmin(promises))
+    best = max(1, int(np.argmin(promises)))
     for h in (1, 2):
         for k in range(max(1, best - 1), best + 1):
             search.grow(k, h)
     fits = search.narrowed()
     if 2 <= best <= 3:
         fits += roam(Shape((0,) * best), t, y, eps, (number + 1) // 2, seed)
-    return wander(fits, t, y, eps, fine, HOPS_PER_START * number, seed)
+    return wander(fits, t, y, eps, fine, round(HOPS_PER_START * number * min(2.0, (4 / best) ** 2)), seed)
 
 
 def roam(shape: Shape, t: Array, y: Array, eps: float, number: int, seed: int) -> list[Fit]:
@@ -106,35 +107,45 @@ def roam(shape: Shape, t: Array, y: Array, eps: float, number: int, seed: int) -
 def wander(
     fits: list[Fit], t: Array, y: Array, eps: float, fine: tuple[Array, Array], hops: int, seed: int
 ) -> list[Fit]:
-    """The best POOL fits after this many batches of hops, best first.
+    """The best fits after this many batches of hops (fewer when nothing more is won), best first.
 
-    A batch takes fits of the pool, changes their parameters (now and then their shape: a free fold or a hinge more or
-    less), fits again and leads the most promising to few levels; what is better than its twins or the worst comes in.
-    The valleys of good fits are narrow and many: from their floors short hops find lower floors, which fresh starts do
-    not. Worth is seen on the `fine` grid: with kinks a chain may follow all values on t and none between them.
+    A batch takes fits of one family, changes their parameters and often their shape (a free fold or a hinge more, or a
+    hinge less), fits again and leads the most promising to few levels. The valleys of good fits are narrow and many: from
+    their floors short hops find lower floors, which fresh starts do not. Families are tried in turn, since one that
+    starts behind may end before the others. Worth is seen on the `fine` grid: with kinks a chain may follow all values on
+    t and none between them.
     """
     rng = np.random.default_rng([seed, 77])
     pool = _Pool(lambda fit: worth(fit, t, fine, eps))
     for fit in fits:
         pool.offer(fit)
     lowest, since = np.inf, 0
-    for number in range(hops if pool.fits else 0):
+    for number in range(hops if pool.families else 0):
         since, lowest = (number, pool.best) if pool.best < lowest - 0.5 else (since, lowest)
-        if number - since >= PATIENCE and pool.fits[0].shape.squares <= 2:
-            break  # so few parameters leave few floors to find
-        leader = pool.fits[int(rng.integers(len(pool.fits)))]
-        family = [f for f in pool.fits if f.shape == leader.shape]
+        if number - since >= PATIENCE:
+            break
+        members = pool.choose(rng)
+        leader = members[int(rng.integers(len(members)))]
+        alike = [f for f in members if f.shape == leader.shape]
         change = _change(leader.shape, rng)
         shape = change(leader)[0]
-        moved = [_moved(change(family[int(rng.integers(len(family)))]), rng) for _ in range(BROOD)]
+        moved = [_moved(change(alike[int(rng.integers(len(alike)))]), rng) for _ in range(BROOD)]
         children = _fitted(shape, [admissible(shape, m) for m in moved], t, y, 15)
-        ranked = sorted(((promise(f, t, eps, 8.0), f) for f in children), key=lambda p: p[0])
-        able = [f for value, f in ranked[:BATCH] if value < pool.worst + 10]
-        if number % 2:  # every other batch with a detour: further down, away from the target, then back to it
-            able = _shrunk(_shrunk(able, t, y, 30 * eps, 30), t, y, 5 * eps, 20)
+        limit = pool.best_of(shape) + 15
+        able = [f for f in _promising(children, t, eps, BATCH) if promise(f, t, eps, 8.0) < limit]
+        if rng.random() < 0.5:  # every other batch with a detour: further down, away from the target, then back to it
+            able = _promising(_shrunk(able, t, y, 30 * eps, 20), t, eps, 4)
+            able = _promising(_shrunk(able, t, y, 5 * eps, 15), t, eps, 2)
+        else:
+            able = _promising(_shrunk(able, t, y, eps, 10), t, eps, 3)
         for fit in _shrunk(able, t, y, eps, 40):
             pool.offer(fit)
     return pool.fits
+
+
+def _promising(fits: list[Fit], t: Array, eps: float, number: int) -> list[Fit]:
+    """The `number` fits with the best promises."""
+    return sorted(fits, key=lambda f: promise(f, t, eps, 8.0))[:number]
 
 
 def worth(fit: Fit, t: Array, fine: tuple[Array, Array], eps: float) -> float:
@@ -152,41 +163,41 @@ def worth(fit: Fit, t: Array, fine: tuple[Array, Array], eps: float) -> float:
 
 
 class _Pool:
-    """The best fits so far, all of them different, with the weights that they are worth."""
+    """The best MEMBERS fits of the best FAMILIES, all of them different, with the weights that they are worth."""
 
     def __init__(self, worth: Callable[[Fit], float]) -> None:
-        self._worth, self._entries = worth, list[tuple[float, Fit]]()
+        self._worth = worth
+        self.families: dict[tuple[int, int], list[tuple[float, Fit]]] = {}
 
     @property
     def fits(self) -> list[Fit]:
-        return [f for _, f in self._entries]
+        """All fits, best first."""
+        return [f for _, f in sorted((p for family in self.families.values() for p in family), key=lambda p: p[0])]
 
     @property
     def best(self) -> float:
-        return self._entries[0][0]
+        return min(family[0][0] for family in self.families.values())
 
-    @property
-    def worst(self) -> float:
-        return self._entries[-1][0] if len(self._entries) == POOL else np.inf
+    def best_of(self, shape: Shape) -> float:
+        """The best worth in the family of the shape; of a family that is new, the best of all and a little more."""
+        family = self.families.get((shape.squares, shape.hinges))
+        return family[0][0] if family else self.best + 25
+
+    def choose(self, rng: np.random.Generator) -> list[Fit]:
+        """The members of the best family (two times of five) or of any."""
+        ranked = sorted(self.families.values(), key=lambda family: family[0][0])
+        return [f for _, f in ranked[0 if rng.random() < 0.4 else int(rng.integers(len(ranked)))]]
 
     def offer(self, fit: Fit) -> None:
-        """Takes the fit in when it is among the best; of equal families (squares, hinges) at most POOL / 2 stay, and of
-        two of one family with about the same worth the better one."""
-        worth = self._worth(fit)
-        if not worth < self.worst:
+        """Takes the fit in when it is among the best of its family; of two with about the same worth the better one."""
+        worth, key = self._worth(fit), (fit.shape.squares, fit.shape.hinges)
+        family = self.families.get(key, [])
+        if not np.isfinite(worth) or any(w <= worth < w + 0.3 for w, _ in family):
             return
-        family = [p for p in self._entries if _family(p[1]) == _family(fit)]
-        if any(w <= worth and abs(w - worth) < 0.3 for w, _ in family):
-            return
-        leaving = [p for p in family if abs(p[0] - worth) < 0.3] or family[POOL // 2 - 1 :]
-        if any(w <= worth for w, _ in leaving):
-            return
-        kept = [p for p in self._entries if not any(p is q for q in leaving)]
-        self._entries = sorted([*kept, (worth, fit)], key=lambda p: p[0])[:POOL]
-
-
-def _family(fit: Fit) -> tuple[int, int]:
-    return fit.shape.squares, fit.shape.hinges
+        kept = [p for p in family if abs(p[0] - worth) >= 0.3]
+        self.families[key] = sorted([*kept, (worth, fit)], key=lambda p: p[0])[:MEMBERS]
+        if len(self.families) > FAMILIES:
+            del self.families[max(self.families, key=lambda k: self.families[k][0][0])]
 
 
 def _shrunk(fits: list[Fit], t: Array, y: Array, eps: float, iterations: int) -> list[Fit]:
@@ -200,13 +211,14 @@ def _shrunk(fits: list[Fit], t: Array, y: Array, eps: float, iterations: int) ->
 
 
 def _change(shape: Shape, rng: np.random.Generator) -> Callable[[Fit], tuple[Shape, Array]]:
-    """A change of shape: mostly none, else a free fold more, or a hinge more or less."""
+    """A change of shape: a free fold more (it costs no weight), a hinge more or less, or none."""
     kind = rng.random()
-    if kind < 0.1 and max(shape.free) < 2:
+    if kind < FOLDED and max(shape.free) < 2:
         j = int(rng.integers(shape.squares))
         return lambda f: add_fold(f.shape, f.theta, j)
-    if kind < 0.2:
-        new = Shape(shape.free, shape.hinges + (1 if shape.hinges == 0 or (shape.hinges == 1 and rng.random() < 0.5) else -1))
+    if FOLDED <= kind < FOLDED + HINGED:
+        more = shape.hinges == 0 or (shape.hinges <= 2 and rng.random() < 0.5)
+        new = Shape(shape.free, shape.hinges + (1 if more else -1))
         fill = _random(new, rng, wide=False) * 0.1
 
         def changed(f: Fit) -> tuple[Shape, Array]:

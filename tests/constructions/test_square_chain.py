@@ -15,6 +15,8 @@ from approx.targets import Target
 from constructions.relu._chain_bound import Tape, proved_bound
 from constructions.relu._chain_fit import (
     Fit,
+    _demand,
+    _derivatives,
     chebyshev_grid,
     expected_error,
     projected_fit,
@@ -27,6 +29,7 @@ from constructions.relu._chain_model import Shape, add_fold, evaluate, forward, 
 from constructions.relu._chain_network import NetworkWriter, chain_form
 from constructions.relu._chain_search import wander, worth
 from constructions.relu._chain_symmetry import Bend, Fold, is_affine, reduce
+from constructions.relu._chain_tangents import sensitivity_tangents, tangents, value_tangents
 from constructions.relu.square_chain import make_problem, square_chain
 
 GRID = chebyshev_grid(61)
@@ -57,14 +60,32 @@ def sine() -> tuple[Problem, Fit, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_complex_steps_agree_with_differences(shape: Shape) -> None:
+def test_derivatives_agree_with_differences(shape: Shape) -> None:
     fit = _random_fit(shape)
-    for k in range(shape.nonlinear):
+    n, both = shape.nonlinear, np.stack([fit.parameters, 1.1 * fit.parameters])
+    found = tangents(shape, both[:, :n], GRID)
+    values = value_tangents(shape, both[:, n:], found)[0]
+    parts = sensitivity_tangents(shape, both, found)[1]
+    for k in range(len(fit.parameters)):
         step = np.zeros(len(fit.parameters))
         step[k] = 1e-6
-        exact = evaluate(shape, fit.parameters + 1e-24j * step, GRID)[0].imag / 1e-24
-        up, down = (evaluate(shape, fit.parameters + s * step, GRID)[0] for s in (1, -1))
-        assert np.quantile(np.abs(exact - (up - down) / 2), 0.9) <= 1e-8 * (1 + np.abs(exact).max() * 1e6)
+        ends = [evaluate(shape, fit.parameters + s * step, GRID) for s in (1, -1)]
+        pairs = [(p[0][k], ends[0][1][j] - ends[1][1][j]) for j, p in enumerate(parts)]
+        if k < n:
+            pairs.append((values[k], ends[0][0] - ends[1][0]))
+        for exact, difference in pairs:
+            assert np.quantile(np.abs(exact - difference / 2e-6), 0.9) <= 1e-2 * 1e-6 * (1e3 + np.abs(exact).max() * 1e6)
+
+
+@pytest.mark.parametrize("powers", [None, np.array([1.0, 40.0, 0.1])])
+def test_the_gradient_of_the_demand(powers: np.ndarray | None) -> None:
+    fit = _random_fit(Shape((0, 1, 0), 1))
+    gradient = _derivatives(fit.shape, fit.parameters[None], GRID, powers)[1][0]
+    for k in range(len(gradient)):
+        step = np.zeros(len(gradient))
+        step[k] = 1e-6
+        up, down = (_demand(evaluate(fit.shape, fit.parameters + s * step, GRID)[1], powers) for s in (1, -1))
+        assert abs(gradient[k] - (up - down) / 2e-6) <= 1e-5 * (1 + np.abs(gradient).max())
 
 
 def test_sensitivities_are_the_derivatives_by_the_squares() -> None:
