@@ -1,7 +1,8 @@
 """How many weights does every method need, certified, for ten functions of one variable at five accuracies?
 
 Each entry is the exact count of a network whose certificate has upper <= eps; "-" where a method does not apply or does not
-reach eps, "~n" where it would need more than 200,000 weights and was not built, "time" where it was stopped after SECONDS. Methods for rough functions are run at 1e-2 only: they are far behind on these.
+reach eps, "~n" where it would need more than 200,000 weights and was not built, "time" where it was stopped after SECONDS.
+Methods for rough functions are run at 1e-2 only: they are far behind on these.
 APPROX_FUNCTIONS (numbers from 0), APPROX_EPS and APPROX_METHODS (comma separated) restrict the run. Every cell that was run
 is kept in weights.json with its commit, and the tables of docs/results.md and README.md are written from that file alone.
 """
