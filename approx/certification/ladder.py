@@ -65,7 +65,7 @@ class Job:
     @cached_property
     def program(self) -> Program:
         """The prepared network; every process makes its own."""
-        return Program(self.network)
+        return Program.of(self.network)
 
     @cached_property
     def squares(self) -> SquareBound:
@@ -151,7 +151,7 @@ def certify_pieces(
 
 def _prepared(network: Network, target: Target, rtol: float, atol: float) -> tuple[Job, _Start]:
     """The job, its cover as fine as a first look says, and a first lower bound from that look."""
-    program = Program(network)
+    program = Program.of(network)
     guess, points = _observed(program, target)
     # An absolute tolerance must not coarsen the cover: eps itself may be asked for as atol.
     tolerance = max(_COVER_SHARE * max(rtol * guess, 1e-3 * atol), 1e-300)
