@@ -165,7 +165,7 @@ class Search:
         self.count(arithmetic.name, len(points[0]) - 1 if shared else len(points[0]) // 2)
         pieces = self.settle(bound_pieces(self.program, self.cover, points, shared, arithmetic))
         held = self.limited(pieces) & np.isfinite(pieces.upper)
-        if not held.any() or self.idle.get(arithmetic.name, 0) > _IDLE:
+        if not held.any() or self.idle.get(arithmetic.name, 0) > _IDLE or self.skips_adjoint(arithmetic):
             return pieces
         self.count(arithmetic.name + " adjoint", int(held.sum()))
         chosen = pieces.take(np.flatnonzero(held))
@@ -175,6 +175,10 @@ class Search:
         lost = len(sharper) > 0.9 * len(chosen)
         self.idle[arithmetic.name] = self.idle.get(arithmetic.name, 0) + len(chosen) if lost else 0
         return concatenate([sharper, pieces.take(np.flatnonzero(~held))])
+
+    def skips_adjoint(self, arithmetic: Arithmetic) -> bool:
+        """Whether the next arithmetic costs less than the adjoint bound: short rows in double-double do."""
+        return arithmetic is Float64 and not any(self.program.dense)
 
     def decompose(self, nodes: Vector, arithmetic: Arithmetic) -> tuple[Pieces, tuple[Vector, Vector] | None]:
         """(open pieces, what is left of the region spanned by `nodes` when the allowance ended or rounding won)."""
