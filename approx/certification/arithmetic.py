@@ -84,6 +84,8 @@ class Grid:
     def of_points(cls, x: np.ndarray) -> Grid:
         """The coarsest grid of a few candidates on which the points lie."""
         size = float(np.abs(x).max(initial=0.0))
+        if not np.array_equal(np.rint(x * 2.0**48), x * 2.0**48):
+            return NOWHERE
         for grain in (-8, -16, -24, -32, -48):
             if size <= 2.0 ** (53 + grain) and np.array_equal(np.rint(x * 2.0**-grain), x * 2.0**-grain):
                 return cls(grain, size)

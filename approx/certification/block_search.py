@@ -22,6 +22,7 @@ from flint import arb, fmpq
 from approx.certification.adjoint import forward_adjoint
 from approx.certification.arithmetic import Arithmetic, DoubleDouble, Float64, Vector, join, take
 from approx.certification.exact_rung import ExactRung
+from approx.certification.forward import forward
 from approx.certification.one_variable import Pieces, bound_pieces, concatenate, difference
 from approx.certification.pieces import Program, node_blocks
 from approx.evaluation import evaluate_exact
@@ -128,8 +129,10 @@ class Search:
                 break
         else:
             return x, arb(evaluate_exact(self.network, [x])[0])
-        ends, zero = np.array([near, near]), np.zeros(2)
-        value, error = forward_adjoint(self.program, (ends, zero), True, DoubleDouble)
+        ends = (np.array([near, near]), np.zeros(2))
+        value, error = forward(self.program, ends, True, DoubleDouble)
+        if not error[0] <= 2.0**-40 * max(self.lower, 2.0**-40 * abs(value[0][0])):
+            value, error = forward_adjoint(self.program, ends, True, DoubleDouble)
         middle = arb(to_fmpq(float(value[0][0]))) + arb(to_fmpq(float(value[1][0])))
         radius = arb(to_fmpq(float(error[0]))) if np.isfinite(error[0]) else arb("inf")
         return to_fmpq(near), middle + radius.union(-radius)

@@ -16,7 +16,6 @@ Units are followed one by one (unit_pass.py), layers of long rows by matrix prod
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +67,7 @@ def _forward(
     program: Program, points: Vector, shared: bool, arithmetic: Arithmetic, trace: list[LayerTrace] | None
 ) -> tuple[Vector, np.ndarray]:
     plan = program.plan
-    runs = list(_runs(program, trace is not None))
+    runs = plan.runs[trace is not None]
     staged = [plan.begins[last] - plan.begins[first - 1] for first, last, whole in runs if not whole]
     track = Track.along(plan, points, shared, arithmetic, max(staged, default=1))
     for first, last, whole in runs:
@@ -86,21 +85,6 @@ def _forward(
     left, right = track.ends
     finite = np.isfinite(value[0][left]) & np.isfinite(value[0][right]) & np.isfinite(bound)
     return value, np.where(finite, bound, np.inf)
-
-
-def _runs(program: Program, traced: bool) -> Iterator[tuple[int, int, bool]]:
-    """(first layer, last layer, whether all their units are simply followed): single layers where more is to be done."""
-    start = None
-    for k in program.plan.followed:
-        if traced or program.dense[k - 1] or program.hinge_sums[k - 1]:
-            if start is not None:
-                yield start, k - 1, True
-            yield k, k, False
-            start = None
-        elif start is None:
-            start = k
-    if start is not None:
-        yield start, len(program.activations), True
 
 
 def _by_steps(program: Program, k: int, track: Track, points: Vector, trace: list[LayerTrace] | None) -> None:

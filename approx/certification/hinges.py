@@ -1,23 +1,22 @@
 """What a wide first layer of a network of one variable adds up to: sums of hinges by prefix sums, not unit by unit.
 
 Statement. S(x) = sum_j w_j max(a_j x + b_j, 0) has its kinks at k_j = -b_j/a_j. Sorted by their rounded values, S(x) =
-A_i x + B_i where i is the number of kinks up to x, and A, B are prefix sums; they are formed in double-double by a scan of
-log2(n) steps. Errors, all proved: the scan and the final A x + B err by at most (log2(n) + 4) 2^-101 times the sums of
-absolute values; kinks within `near` of x may be counted on the wrong side, each of which changes S by at most |w_j a_j| * 2
-near; a kink inside an interval, further than `near` from both ends, leaves a chord gap of at most |w_j a_j| * width/4.
+A_i x + B_i where i is the number of kinks up to x, and A, B are prefix sums in double-double. Errors, all proved: those of
+the products w_j a_j, of the sums (see _scan) and of the final A x + B, about 2^-97 times the sums of absolute values; kinks
+within `near` of x may be counted on the wrong side, each of which changes S by at most |w_j a_j| * 2 near; a kink inside an
+interval, further than `near` from both ends, leaves a chord gap of at most |w_j a_j| * width/4.
 Cost O(n log n) once per row and O(points log n) per call, instead of O(n * points).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from approx.certification.arithmetic import DD_UNIT, Vector
-from approx.numbers.doubledouble import dd_add, dd_mul, dd_mul_float
+from approx.certification.arithmetic import DD_UNIT, UNIT, Vector
+from approx.numbers.doubledouble import dd_add, dd_mul, dd_mul_float, two_sum
 
 #: Two rounded positions of the same kink, or a point and its float64 head, differ by less than this times the size.
 _NEAR = 2.0**-50
@@ -66,17 +65,16 @@ class HingeSum:
         falling = (line.slope[0] < 0) | (line.flat & (line.offset[0] > 0))
         sign = np.where(line.flat, 0.0, np.where(line.slope[0] < 0, -1.0, 1.0))
         steps = tuple((sign * c)[:, line.order] for c in parts)
-        sums = _scan(steps)
+        sums, error = _scan(steps)
         if falling.any():
-            start = _total(tuple(np.where(falling, c, 0.0) for c in parts))
-            sums = dd_add(*sums, *start)
+            start, more = _scan(tuple(np.where(falling, c, 0.0) for c in parts))
+            sums, error = dd_add(sums[0], sums[1], start[0][:, -1:], start[1][:, -1:]), error + more
         self.slopes, self.offsets = ((sums[0][i], sums[1][i]) for i in (0, 1))
         size = np.abs(steps[0]) * _UP
         self.jumps = np.concatenate(([0.0], np.cumsum(size[0]))) * _UP
-        # What the scans may be wrong by.
-        steps_taken = (math.log2(len(sign) + 2) + 6) * 2 * DD_UNIT
-        total = np.abs(parts[0]).sum(axis=1) * _UP
-        self.scan_error = (steps_taken * float(total[0]), steps_taken * float(total[1]))
+        # What the scans, the products before them and the sum with the start may be wrong by.
+        error = error + 8 * DD_UNIT * np.abs(parts[0]).sum(axis=1) * _UP
+        self.scan_error = float(error[0]), float(error[1])
 
     def values(self, x: Vector) -> Vector:
         """The double-double values at the points; x in float64 or double-double."""
@@ -117,23 +115,29 @@ class HingeSum:
         return lower, upper
 
 
-def _total(values: Vector) -> Vector:
-    """The double-double totals of the rows as columns of length 1, by halving (log2 n additions deep)."""
-    hi, lo = values
-    while hi.shape[1] > 1:
-        half = (hi.shape[1] + 1) // 2
-        rest = hi.shape[1] - half
-        head, tail = dd_add(hi[:, :rest], lo[:, :rest], hi[:, half:], lo[:, half:])
-        hi, lo = np.concatenate([head, hi[:, rest:half]], axis=1), np.concatenate([tail, lo[:, rest:half]], axis=1)
-    return hi, lo
+def _scan(values: Vector) -> tuple[Vector, np.ndarray]:
+    """(prefix sums of the rows with a leading 0 in double-double, a bound of their errors per row).
+
+    Sequential sums s of the heads, the residues of every addition, their sequential sums t, the residues again, and the sums r
+    of what is left: s + t + r is exact but for the rounding of r (SumK of Ogita, Rump and Oishi 2005, with K = 3).
+    """
+    heads, rest = _accumulated(values[0])
+    tails, fine = two_sum(rest, values[1])
+    tails, rest = _accumulated(tails)
+    left = rest + fine
+    hi, lo = two_sum(heads, tails)
+    hi, lo = two_sum(hi, lo + np.cumsum(left, axis=1))
+    size = np.abs(values[0]).sum(axis=1) + np.abs(values[1]).sum(axis=1)
+    error = 8 * DD_UNIT * size + (left.shape[1] + 4) * UNIT * np.abs(left).sum(axis=1)
+    first = np.zeros((len(hi), 1))
+    sums = np.concatenate([first, hi], axis=1), np.concatenate([first, lo], axis=1)
+    return sums, np.where(np.isnan(error), np.inf, error * _UP)
 
 
-def _scan(values: Vector) -> Vector:
-    """Prefix sums of the rows with a leading 0, in double-double, by doubling strides (log2 n additions deep)."""
-    hi, lo = (np.concatenate([np.zeros((len(v), 1)), v], axis=1) for v in values)
-    stride = 1
-    while stride < hi.shape[1] - 1:
-        later, before = slice(stride + 1, None), slice(1, -stride)
-        hi[:, later], lo[:, later] = dd_add(hi[:, later], lo[:, later], hi[:, before], lo[:, before])
-        stride *= 2
-    return hi, lo
+def _accumulated(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(sums of the first numbers of each row, one addition after the other, and what each addition rounded off)."""
+    sums = np.cumsum(values, axis=1)
+    before = np.concatenate([np.zeros((len(sums), 1)), sums[:, :-1]], axis=1)
+    total, residue = two_sum(before, values)
+    # NaN where numpy did not add in this order, or something overflowed: fails closed.
+    return sums, np.where(total == sums, residue, np.nan)

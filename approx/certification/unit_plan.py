@@ -70,6 +70,22 @@ class UnitPlan:
         """How many terms the units begin..end have, and as many as the units themselves."""
         return int(self.sums.first[end] - self.sums.first[begin]) + end - begin
 
+    @cached_property
+    def runs(self) -> tuple[list[tuple[int, int, bool]], list[tuple[int, int, bool]]]:
+        """(first layer, last layer, whether their units are simply followed): single layers where more is to be done.
+
+        For passes without and with a trace; a trace wants to know the steps of every layer.
+        """
+        program = self.program
+        plain: list[tuple[int, int, bool]] = []
+        for k in self.followed:
+            simple = not (program.dense[k - 1] or program.hinge_sums[k - 1])
+            if simple and plain and plain[-1][2]:
+                plain[-1] = (plain[-1][0], k, True)
+            else:
+                plain.append((k, k, simple))
+        return plain, [(k, k, False) for k in self.followed]
+
     def _sums(self) -> Sums:
         flat, hidden = self.program.network.flat, self.hidden
         hi, lo = self._weights()
