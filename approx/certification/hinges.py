@@ -15,12 +15,16 @@ from functools import cached_property
 
 import numpy as np
 
-from approx.certification.arithmetic import DD_UNIT, UNIT, Vector
+from approx.certification.arithmetic import DD_UNIT, UNIT, DoubleDouble, Float64, Vector
+from approx.certification.machine_code import machine_code
 from approx.numbers.doubledouble import dd_add, dd_mul, dd_mul_float, two_sum
 
 #: Two rounded positions of the same kink, or a point and its float64 head, differ by less than this times the size.
 _NEAR = 2.0**-50
 _UP = 1 + 2.0**-30
+#: Terms of a unit that cost as much as one value.
+_TERMS = 12
+_NONE = np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class HingeSum:
         if falling.any():
             start, more = _scan(tuple(np.where(falling, c, 0.0) for c in parts))
             sums, error = dd_add(sums[0], sums[1], start[0][:, -1:], start[1][:, -1:]), error + more
-        self.slopes, self.offsets = ((sums[0][i], sums[1][i]) for i in (0, 1))
+        self.slopes, self.offsets = ((sums[0][i].copy(), sums[1][i].copy()) for i in (0, 1))
         size = np.abs(steps[0]) * _UP
         self.jumps = np.concatenate(([0.0], np.cumsum(size[0]))) * _UP
         # What the scans, the products before them and the sum with the start may be wrong by.
@@ -82,6 +86,21 @@ class HingeSum:
 
     def along(self, x: Vector, left: slice, right: slice) -> tuple[Vector, np.ndarray, np.ndarray]:
         """(values, their error bounds, bounds of the distance between S and its chord from the points left to right)."""
+        run = machine_code("hinges", Float64 if len(x) == 1 else DoubleDouble, _TERMS * len(x[0]))
+        if run is None:
+            result, error, lower, upper = self._along(x)
+        else:
+            tail = x[1] if len(x) > 1 else _NONE
+            sums = (*self.slopes, *self.offsets, self.jumps)
+            *values, error, lower, upper = run(x[0], tail, self.kinks, *sums, *self.scan_error)
+            result = (values[0], values[1])
+        # The kinks further than `near` from both ends.
+        first, last = upper[left], lower[right]
+        inner = np.where(last > first, self.jumps[last] - self.jumps[first] + 2.0**-40 * self.jumps[last], 0.0)
+        return result, error, inner * 0.25 * (x[0][right] - x[0][left]) * _UP
+
+    def _along(self, x: Vector) -> tuple[Vector, np.ndarray, np.ndarray, np.ndarray]:
+        """(values, error bounds, numbers of kinks surely below and perhaps not above the points)."""
         position = np.searchsorted(self.kinks, x[0], side="right")
         result, size = self._at(x, position)
         near = _NEAR * np.abs(x[0]) + 2.0**-1000
@@ -89,11 +108,7 @@ class HingeSum:
         # Differences of prefix sums lose digits: allow for the rounding of the sums themselves.
         doubtful = np.where(upper > lower, self.jumps[upper] - self.jumps[lower] + 2.0**-40 * self.jumps[upper], 0.0)
         error = 2 * near * doubtful * _UP + self.scan_error[0] * np.abs(x[0]) + self.scan_error[1]
-        error = error + 4 * DD_UNIT * size
-        # The kinks further than `near` from both ends.
-        first, last = upper[left], lower[right]
-        inner = np.where(last > first, self.jumps[last] - self.jumps[first] + 2.0**-40 * self.jumps[last], 0.0)
-        return result, error, inner * 0.25 * (x[0][right] - x[0][left]) * _UP
+        return result, error + 4 * DD_UNIT * size, lower, upper
 
     def _at(self, x: Vector, position: np.ndarray) -> tuple[Vector, np.ndarray]:
         """(values, sizes of the product and of the sum) where so many kinks lie below."""

@@ -2,7 +2,7 @@
 
 The live values are arrays (rows, nodes), the nodes themselves in row 0, the rows by UnitPlan.moving. Where the input of a ReLU
 changes its sign between two nodes, the root of its chord becomes a node and all live values are interpolated there. Nothing
-is proved here. unit_kernel.py compiles the same operations (extra `fast`).
+is proved here. root_kernel.py compiles the same operations (extra `fast`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from approx.certification.arithmetic import Arithmetic, Float64, Vector, take
-from approx.certification.unit_pass import machine_code
+from approx.certification.machine_code import machine_code
 from approx.numbers.doubledouble import dd_add
 
 if TYPE_CHECKING:

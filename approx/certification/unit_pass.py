@@ -8,7 +8,7 @@ A `Track` holds for every live unit its values at the nodes and its E per interv
 - activation: the chord of max(z, 0) where z changes its sign between the ends is off by at most min(|z_l|, |z_r|), twice that
   for |z|; a ReLU whose argument is proved negative is exactly 0.
 
-unit_kernel.py compiles the same operations in the same order (extra `fast`): no bit of a result depends on which one ran, which
+The machine code (extra `fast`) does the same operations in the same order: no bit of a result depends on which one ran, which
 tests check, so neither does a certificate. It is used once the work asked for exceeds what loading it costs.
 """
 
@@ -16,62 +16,22 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from approx.certification.arithmetic import UNIT, Arithmetic, Float64, Grid, Vector
+from approx.certification.machine_code import machine_code
 from approx.certification.unit_plan import CODES, UnitPlan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Loading the machine code takes as long as numpy needs for about so many terms at one point each.
-LOADING_WORTH = 50_000_000
 #: Numbers kept in memory between passes.
 _MOST_KEPT = 1 << 21
 #: A sum whose finest grain is not above this is taken as inexact.
 _FINEST = -900
-
-
-class _State:
-    """What is known in this process: the compiled functions, whether there are none, and the work that numpy did."""
-
-    compiled: Callable[[str, str], Any] | None = None
-    unavailable = ""
-    numpy_work = 0.0
-    lock = threading.Lock()
-
-
-def machine_code(verb: str, arithmetic: Arithmetic, work: float = math.inf) -> Any:
-    """The function of unit_kernel.py for so much work (terms times points), or None where numpy does it.
-
-    A heuristic: numba is loaded when the work asked of numpy so far exceeds LOADING_WORTH, and used from then on.
-    """
-    if _State.compiled is None and not _State.unavailable:
-        _State.numpy_work += work
-        if _State.numpy_work >= LOADING_WORTH:
-            _load()
-    if _State.compiled is None:
-        return None
-    try:
-        return _State.compiled(verb, arithmetic.name)
-    except Exception as error:  # a numba that works differently must not stop numpy
-        _State.compiled, _State.unavailable = None, f"{type(error).__name__}: {error}"
-        return None
-
-
-def _load() -> None:
-    with _State.lock:
-        if _State.compiled is None and not _State.unavailable:
-            try:
-                from approx.certification.unit_kernel import compiled
-            except Exception as error:  # no numba, or one that does not fit
-                _State.unavailable = f"{type(error).__name__}: {error}"
-            else:
-                _State.compiled = compiled
 
 
 class _Memory(threading.local):
@@ -127,7 +87,7 @@ class Track:
             rows[0] = c
         inexact, known = np.zeros(plan.slots, dtype=np.uint8), np.zeros(plan.slots, dtype=np.uint8)
         grain, size = np.zeros(plan.slots, dtype=np.int64), np.full(plan.slots, np.inf)
-        if arithmetic is Float64:
+        if arithmetic is Float64 and plan.exactness:
             grid = Grid.of_points(points[0])
             known[0], grain[0], size[0] = 1, grid.grain, grid.size
         committed = np.zeros(width, dtype=np.uint8)
@@ -147,7 +107,16 @@ class Track:
         if run is not None:
             s, plan = self.plan.sums, self.plan
             terms = (s.first, plan.row, s.hi, s.lo, s.power, s.grain, s.bias, s.bias_tail, s.bias_grain)
-            state = (*self.values, self.errors, self.inexact, self.known, self.grain, self.size, self.local, self.committed)
+            state = (
+                *self.values,
+                self.errors,
+                self.inexact,
+                self.known,
+                self.grain,
+                self.size,
+                self.local,
+                self.committed,
+            )
             run(*terms, s.code, s.hinged, plan.slot, begin, end, sums, activate, self.step, *state)
             return
         for u in range(begin, end):

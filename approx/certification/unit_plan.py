@@ -58,6 +58,8 @@ class UnitPlan:
         self.followed = range(2 if program.wide_first else 1, len(layers) + 1)
         self.slot, self.slots = self._slots()
         self.row = self.slot[self.sums.source]
+        #: Whether any sum may be free of rounding: hinges round.
+        self.exactness = not self.sums.hinged[self.hidden :].all()
 
     def rows(self, layer: int) -> slice:
         """The rows of a layer's values along fixed points; layer 0 is the input."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flint import fmpq
 
+import approx.certification.machine_code as machine_code
 from approx import Budget, Target, certify
 from approx.certification.arithmetic import Float64
 from approx.certification.forward import forward
@@ -54,6 +55,27 @@ def test_gaps_bound_the_distance_to_the_chord(seed):
         v = hinges.values((a + (b - a) * t,))[0]
         worst.append(np.abs(v - (v[0] + (v[-1] - v[0]) * t)).max() / g)
     assert max(worst) <= 1 and max(worst) > 0.02
+
+
+@pytest.mark.parametrize("tails", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_machine_code_gives_the_bits_of_numpy(seed, tails, monkeypatch):
+    pytest.importorskip("numba")
+    from approx.certification.machine_code import compiled
+
+    slope, offset, weight = random_line(seed)
+    hinges = HingeSum(Line.of(slope, offset), weight)
+    rng, kinks = np.random.default_rng(seed), hinges.kinks[:190]
+    x = np.concatenate([rng.uniform(-3, 3, 100), np.sort(rng.uniform(-1, 2, 100)), kinks, kinks[::-1], np.nextafter(kinks, 9)])
+    points = (x, 1e-20 * rng.normal(size=len(x))) if tails else (x,)
+    half, results = len(x) // 2, []
+    for code in (None, compiled):
+        monkeypatch.setattr(machine_code.State, "find", code)
+        monkeypatch.setattr(machine_code.State, "unavailable", "" if code else "switched off")
+        value, error, gap = hinges.along(points, slice(0, half), slice(half, 2 * half))
+        results.append((*value, error, gap))
+        assert machine_code.State.find is code  # it was not given up on the way
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
 
 
 def test_wide_and_plain_programs_give_overlapping_enclosures():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flint import fmpq
 
-import approx.certification.unit_pass as unit_pass
+import approx.certification.machine_code as machine_code
 from approx import Budget, Target, certify
 from approx.certification.adjoint import forward_adjoint
 from approx.certification.arithmetic import DoubleDouble, Float64
@@ -27,14 +27,14 @@ def engine(request, monkeypatch):
 
 def use(name, monkeypatch):
     if name == "numpy":
-        monkeypatch.setattr(unit_pass._State, "compiled", None)
-        monkeypatch.setattr(unit_pass._State, "unavailable", "switched off")
+        monkeypatch.setattr(machine_code.State, "find", None)
+        monkeypatch.setattr(machine_code.State, "unavailable", "switched off")
     else:
         pytest.importorskip("numba")
-        from approx.certification.unit_kernel import compiled
+        from approx.certification.machine_code import compiled
 
-        monkeypatch.setattr(unit_pass._State, "compiled", compiled)
-        monkeypatch.setattr(unit_pass._State, "unavailable", "")
+        monkeypatch.setattr(machine_code.State, "find", compiled)
+        monkeypatch.setattr(machine_code.State, "unavailable", "")
 
 
 def narrow(seed, activation="relu", scale=1.0, pool=False):
@@ -63,7 +63,9 @@ def thirds(seed):
     rng = np.random.default_rng(seed)
     b = Builder(1)
     units = [b.relu(fmpq(int(p), 3) * b.input() - fmpq(int(q), 7)) for p, q in rng.integers(-9, 10, (4, 2))]
-    more = [b.relu(sum(fmpq(int(w), 9) * u for w, u in zip(rng.integers(-9, 10, 4), units, strict=True))) for _ in range(3)]
+    more = [
+        b.relu(sum(fmpq(int(w), 9) * u for w, u in zip(rng.integers(-9, 10, 4), units, strict=True))) for _ in range(3)
+    ]
     return b.build([sum(fmpq(1, 2 + k) * u for k, u in enumerate(more)) - units[0] / 3])
 
 
@@ -98,6 +100,7 @@ def both(net, arithmetic, monkeypatch):
             value, error = forward_adjoint(program, b, True, arithmetic)
             found += [value, (error,)]
         results.append(found)
+        assert (machine_code.State.find is None) == (name == "numpy")  # it was not given up on the way
     return results
 
 
@@ -140,7 +143,9 @@ def test_planted_fault_sums_taken_as_exact_are_caught(engine):
     """Weights of many bits on a dyadic grid: a plan that takes them for integers claims that nothing rounds."""
     net, x = narrow(3), np.arange(-32, 33) / 32
     wrong = Program(net)
-    wrong.plan.sums = replace(wrong.plan.sums, grain=np.zeros_like(wrong.plan.sums.grain), bias_grain=np.zeros(11, np.int64))
+    wrong.plan.sums = replace(
+        wrong.plan.sums, grain=np.zeros_like(wrong.plan.sums.grain), bias_grain=np.zeros(11, np.int64)
+    )
     assert violations(net, Float64, x=x) == 0 < violations(net, Float64, wrong, x)
 
 
@@ -158,7 +163,9 @@ def test_overflow_and_nan_fail_closed(engine):
     for arithmetic in (Float64, DoubleDouble):
         points = (x,) if arithmetic is Float64 else (x, 0 * x)
         value, error = forward(Program(net), points, True, arithmetic)
-        assert np.isinf(error[~(np.isfinite(value[0][1:]) & np.isfinite(value[0][:-1]))]).all() and np.isinf(error).any()
+        assert (
+            np.isinf(error[~(np.isfinite(value[0][1:]) & np.isfinite(value[0][:-1]))]).all() and np.isinf(error).any()
+        )
 
 
 @pytest.mark.parametrize("text", ["x**2", "exp(x)/3"])
@@ -176,22 +183,22 @@ def test_certificates_do_not_depend_on_the_engine(text, monkeypatch):
 
 def test_machine_code_is_loaded_only_for_work_that_pays(monkeypatch):
     loaded = []
-    monkeypatch.setattr(unit_pass._State, "compiled", None)
-    monkeypatch.setattr(unit_pass._State, "unavailable", "")
-    monkeypatch.setattr(unit_pass._State, "numpy_work", 0.0)
-    monkeypatch.setattr(unit_pass, "_load", lambda: loaded.append(True))
-    assert unit_pass.machine_code("follow", Float64, unit_pass.LOADING_WORTH / 4) is None and not loaded
-    assert unit_pass.machine_code("follow", Float64, unit_pass.LOADING_WORTH) is None and loaded
+    monkeypatch.setattr(machine_code.State, "find", None)
+    monkeypatch.setattr(machine_code.State, "unavailable", "")
+    monkeypatch.setattr(machine_code.State, "numpy_work", 0.0)
+    monkeypatch.setattr(machine_code, "load", lambda: loaded.append(True))
+    assert machine_code.machine_code("follow", Float64, machine_code.LOADING_WORTH / 4) is None and not loaded
+    assert machine_code.machine_code("follow", Float64, machine_code.LOADING_WORTH) is None and loaded
 
 
 def test_a_numba_that_does_not_work_leaves_numpy(monkeypatch):
     def broken(verb, arithmetic):
         raise RuntimeError("no such instruction")
 
-    monkeypatch.setattr(unit_pass._State, "compiled", broken)
-    monkeypatch.setattr(unit_pass._State, "unavailable", "")
+    monkeypatch.setattr(machine_code.State, "find", broken)
+    monkeypatch.setattr(machine_code.State, "unavailable", "")
     assert violations(narrow(1), Float64) == 0
-    assert "no such instruction" in unit_pass._State.unavailable and unit_pass._State.compiled is None
+    assert "no such instruction" in machine_code.State.unavailable and machine_code.State.find is None
 
 
 def test_grains_are_the_exponents_of_the_last_bits():
