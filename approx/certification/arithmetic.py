@@ -7,9 +7,9 @@ only looks for breakpoints, ignores these bounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class Float64:
         """
         (t,), (v,) = total, value
         product = hi * v
-        if _power_of_two(hi):
+        if lo == 0 and _power_of_two(hi):
             result, residue = two_sum(t, product)
             error += np.abs(residue)
         else:
@@ -84,6 +84,8 @@ class Grid:
     def of_points(cls, x: np.ndarray) -> Grid:
         """The coarsest grid of a few candidates on which the points lie."""
         size = float(np.abs(x).max(initial=0.0))
+        if not np.array_equal(np.rint(x * 2.0**48), x * 2.0**48):
+            return NOWHERE
         for grain in (-8, -16, -24, -32, -48):
             if size <= 2.0 ** (53 + grain) and np.array_equal(np.rint(x * 2.0**-grain), x * 2.0**-grain):
                 return cls(grain, size)
@@ -91,27 +93,6 @@ class Grid:
 
 
 NOWHERE = Grid(0, np.inf)
-
-
-def exact_sum(bias: float, terms: Sequence[tuple[float, Grid]]) -> Grid | None:
-    """The grid of bias + sum w*v when no operation of it rounds in float64; None where that is not shown.
-
-    All partial sums are multiples of the finest grain and below 2^53 of them, so they are float64 numbers.
-    """
-    grain, size = _grain(bias), abs(bias)
-    for weight, grid in terms:
-        grain = min(grain, _grain(weight) + grid.grain)
-        size += abs(weight) * grid.size
-    return Grid(grain, size) if grain > -900 and size * 1.001 < 2.0 ** min(53 + grain, 1000) else None
-
-
-@lru_cache(maxsize=1 << 16)
-def _grain(value: float) -> int:
-    """The exponent of the last non-zero bit."""
-    if value == 0:
-        return 1000
-    numerator, denominator = value.as_integer_ratio()
-    return ((numerator & -numerator).bit_length() - 1) - (denominator.bit_length() - 1)
 
 
 class DoubleDouble:
@@ -133,7 +114,7 @@ class DoubleDouble:
     @staticmethod
     def add_product(total: Vector, hi: float, lo: float, value: Vector, error: np.ndarray) -> Vector:
         """total + (hi+lo)*value; a bound of the roundings is added to `error` in place."""
-        if _power_of_two(hi) and lo == 0:
+        if lo == 0 and _power_of_two(hi):
             product: Vector = (hi * value[0], hi * value[1])
         else:
             product = dd_mul(value[0], value[1], np.float64(hi), np.float64(lo))
@@ -164,7 +145,7 @@ Arithmetic = type[Float64] | type[DoubleDouble]
 
 
 def _power_of_two(value: float) -> bool:
-    return bool(np.frexp(value)[0] in (0.5, -0.5))
+    return abs(math.frexp(value)[0]) == 0.5
 
 
 def take(value: Vector, index: Any) -> Vector:

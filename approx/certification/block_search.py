@@ -22,6 +22,7 @@ from flint import arb, fmpq
 from approx.certification.adjoint import forward_adjoint
 from approx.certification.arithmetic import Arithmetic, DoubleDouble, Float64, Vector, join, take
 from approx.certification.exact_rung import ExactRung
+from approx.certification.forward import forward
 from approx.certification.one_variable import Pieces, bound_pieces, concatenate, difference
 from approx.certification.pieces import Program, node_blocks
 from approx.evaluation import evaluate_exact
@@ -128,8 +129,10 @@ class Search:
                 break
         else:
             return x, arb(evaluate_exact(self.network, [x])[0])
-        ends, zero = np.array([near, near]), np.zeros(2)
-        value, error = forward_adjoint(self.program, (ends, zero), True, DoubleDouble)
+        ends = (np.array([near, near]), np.zeros(2))
+        value, error = forward(self.program, ends, True, DoubleDouble)
+        if not error[0] <= 2.0**-40 * max(self.lower, 2.0**-40 * abs(value[0][0])):
+            value, error = forward_adjoint(self.program, ends, True, DoubleDouble)
         middle = arb(to_fmpq(float(value[0][0]))) + arb(to_fmpq(float(value[1][0])))
         radius = arb(to_fmpq(float(error[0]))) if np.isfinite(error[0]) else arb("inf")
         return to_fmpq(near), middle + radius.union(-radius)
@@ -165,7 +168,7 @@ class Search:
         self.count(arithmetic.name, len(points[0]) - 1 if shared else len(points[0]) // 2)
         pieces = self.settle(bound_pieces(self.program, self.cover, points, shared, arithmetic))
         held = self.limited(pieces) & np.isfinite(pieces.upper)
-        if not held.any() or self.idle.get(arithmetic.name, 0) > _IDLE:
+        if not held.any() or self.idle.get(arithmetic.name, 0) > _IDLE or self.skips_adjoint(arithmetic):
             return pieces
         self.count(arithmetic.name + " adjoint", int(held.sum()))
         chosen = pieces.take(np.flatnonzero(held))
@@ -175,6 +178,10 @@ class Search:
         lost = len(sharper) > 0.9 * len(chosen)
         self.idle[arithmetic.name] = self.idle.get(arithmetic.name, 0) + len(chosen) if lost else 0
         return concatenate([sharper, pieces.take(np.flatnonzero(~held))])
+
+    def skips_adjoint(self, arithmetic: Arithmetic) -> bool:
+        """Whether the next arithmetic costs less than the adjoint bound: short rows in double-double do."""
+        return arithmetic is Float64 and not any(self.program.dense)
 
     def decompose(self, nodes: Vector, arithmetic: Arithmetic) -> tuple[Pieces, tuple[Vector, Vector] | None]:
         """(open pieces, what is left of the region spanned by `nodes` when the allowance ended or rounding won)."""

@@ -119,7 +119,10 @@ class _Search:
             number = max(range(len(self.open)), key=lambda k: float(self.open[k].upper.max(initial=0.0)))
             boxes = self.open[number]
             # Where the cover itself is too coarse (kinks, poles) halving boxes cannot help: such boxes are settled as is.
-            stuck = ~(self.cover.remainders[boxes.cell] <= self.goal)
+            # The lower bound may still be far too low, and the goal with it: a box whose bound is not mostly its
+            # remainder gains from halving whatever the goal is.
+            bearable = np.maximum(self.goal, np.where(np.isfinite(boxes.upper), boxes.upper / 2, 0.0))
+            stuck = ~(self.cover.remainders[boxes.cell] <= bearable)
             stuck |= ~(boxes.half.max(axis=1) > 2.0**-300)
             done = (boxes.upper <= self.goal) | stuck
             self.settled = max(self.settled, float(boxes.upper[done].max(initial=0.0)))

@@ -60,6 +60,11 @@ class Work:
         return time.perf_counter() - self.started
 
     @property
+    def report(self) -> dict[str, int | float]:
+        """What a certificate says of it."""
+        return {**self.regions, "seconds": round(self.seconds, 4)}
+
+    @property
     def exhausted(self) -> bool:
         """Whether a limit has been reached."""
         return self.total >= self.budget.regions or self.seconds >= self.budget.seconds

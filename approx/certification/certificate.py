@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -55,6 +55,39 @@ class Certificate:
     work: Mapping[str, Any] = field(default_factory=dict)
     network: Network | None = field(default=None, repr=False, compare=False)
     target: Target | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        target: Target,
+        found: tuple[float, float, Sequence[Any], str],
+        rtol: float,
+        atol: float,
+        work: Mapping[str, Any],
+        norm: str = "abs",
+    ) -> Certificate:
+        """The certificate that states an enclosure (lower, upper, witness, method); an upper of NaN fails closed."""
+        lower, upper, witness, method = found
+        upper = upper if upper == upper else math.inf
+        tight = upper <= max(lower * (1 + rtol), atol)
+        return cls(
+            lower=lower,
+            upper=upper,
+            witness=tuple(witness),
+            status="conditional" if target.assumptions else "tight" if tight else "budget",
+            method=method,
+            rtol=rtol,
+            domain=tuple(zip(target.domain.lower, target.domain.upper, strict=True)),
+            target_text=target.text,
+            digest=network_digest(network),
+            atol=atol,
+            norm=norm,
+            assumptions=tuple(target.assumptions),
+            work=work,
+            network=network,
+            target=target,
+        )
 
     @property
     def gap(self) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from approx.certification.budget import Budget, Work
-from approx.certification.certificate import Certificate, network_digest
+from approx.certification.certificate import Certificate
 from approx.certification.executed import executed
 from approx.certification.execution import FORMATS, Execution
 from approx.certification.relative import relative_certificate, relative_enclosure
@@ -75,9 +75,19 @@ def certify(
     if semantics != "exact" or norm != "abs":
         return _derived(network, target, rtol, atol, budget or Budget(), method, semantics, norm, executor)
     work = Work(budget or Budget())
-    found: tuple[float, float, Sequence[Any], str] | None = None
-    if method in ("auto", "structure"):
-        found = structural_enclosure(network, target, work) or step_enclosure(network, target, rtol, atol, work)
+    found = _exact(network, target) if method == "exact" else _structural(network, target, rtol, atol, work, method)
+    if found is None:
+        found = _search(network, target, rtol, atol, work, method, executor)
+    return Certificate.of(network, target, found, rtol, atol, work.report)
+
+
+def _structural(
+    network: Network, target: Target, rtol: float, atol: float, work: Work, method: str
+) -> tuple[float, float, Sequence[Any], str] | None:
+    """What the structure of the network shows, when it is asked for and nothing else knows more."""
+    if method not in ("auto", "structure"):
+        return None
+    found = structural_enclosure(network, target, work) or step_enclosure(network, target, rtol, atol, work)
     if found is None and method == "structure":
         raise UnsupportedError(
             "no structural certificate applies: the network is neither a sum of sawtooth squares (with their sum as target), "
@@ -86,32 +96,8 @@ def certify(
         )
     sharp = found is not None and found[1] <= max(found[0] * (1 + rtol), atol)
     if found is not None and not sharp and _regions_know_more(network, method, found[3]):
-        found = None
-    if method == "exact":
-        found = _exact(network, target)
-    if found is None:
-        found = _search(network, target, rtol, atol, work, method, executor)
-    lower, upper, witness, name = found
-    upper = upper if upper == upper else math.inf
-    tight = upper <= max(lower * (1 + rtol), atol)
-    status = "conditional" if target.assumptions else ("tight" if tight else "budget")
-    return Certificate(
-        lower=lower,
-        upper=upper,
-        witness=tuple(witness),
-        status=status,
-        method=name,
-        rtol=rtol,
-        atol=atol,
-        domain=tuple(zip(target.domain.lower, target.domain.upper, strict=True)),
-        target_text=target.text,
-        digest=network_digest(network),
-        semantics=semantics,
-        assumptions=tuple(target.assumptions),
-        work={**work.regions, "seconds": round(work.seconds, 4)},
-        network=network,
-        target=target,
-    )
+        return None
+    return found
 
 
 def _regions_know_more(network: Network, method: str, name: str) -> bool:

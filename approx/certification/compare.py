@@ -10,7 +10,7 @@ from typing import Any
 from flint import fmpq
 
 from approx.certification.budget import Budget, Work
-from approx.certification.certificate import Certificate, network_digest
+from approx.certification.certificate import Certificate
 from approx.certification.certify import certify
 from approx.certification.vector import combined, select_output
 from approx.errors import InputError
@@ -110,34 +110,7 @@ def _of_affine(network: Network, zero: Target, rtol: float, atol: float) -> Cert
         value = sign * constant + sum((w * corner[u] for u, w in slopes.items()), fmpq(0))
         if value > best:
             best, at = value, corner
-    return _certificate(network, zero, (float_down(best), float_up(best) + 0.0, at), "affine (exact)", rtol, atol, {})
-
-
-def _certificate(
-    network: Network,
-    zero: Target,
-    found: tuple[float, float, tuple[fmpq, ...]],
-    method: str,
-    rtol: float,
-    atol: float,
-    work: dict[str, Any],
-) -> Certificate:
-    lower, upper, witness = found
-    return Certificate(
-        lower=lower,
-        upper=upper,
-        witness=witness,
-        status="tight" if upper <= max(lower * (1 + rtol), atol) else "budget",
-        method=method,
-        rtol=rtol,
-        atol=atol,
-        domain=tuple((to_fmpq(a), to_fmpq(b)) for a, b in zero.domain),
-        target_text=zero.text,
-        digest=network_digest(network),
-        work=work,
-        network=network,
-        target=zero,
-    )
+    return Certificate.of(network, zero, (float_down(best), float_up(best) + 0.0, at, "affine (exact)"), rtol, atol, {})
 
 
 def _side_by_side(
@@ -153,9 +126,8 @@ def _side_by_side(
     search = Search(DifferenceProgram(first, second, apart, order), zero, box_cover(zero, 0.0, order=2), rtol, atol, work)
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
         search.run()
-    found = search.lower, search.upper, search.witness
-    spent = {**work.regions, "seconds": round(work.seconds, 4)}
-    return _certificate(apart, zero, found, f"difference (float64 models of order {order})", rtol, atol, spent)
+    found = search.lower, search.upper, search.witness, f"difference (float64 models of order {order})"
+    return Certificate.of(apart, zero, found, rtol, atol, work.report)
 
 
 def sup(network: Network, domain: Any, **options: Any) -> Certificate:

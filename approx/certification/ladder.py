@@ -65,7 +65,7 @@ class Job:
     @cached_property
     def program(self) -> Program:
         """The prepared network; every process makes its own."""
-        return Program(self.network)
+        return Program.of(self.network)
 
     @cached_property
     def squares(self) -> SquareBound:
@@ -151,7 +151,7 @@ def certify_pieces(
 
 def _prepared(network: Network, target: Target, rtol: float, atol: float) -> tuple[Job, _Start]:
     """The job, its cover as fine as a first look says, and a first lower bound from that look."""
-    program = Program(network)
+    program = Program.of(network)
     guess, points = _observed(program, target)
     # An absolute tolerance must not coarsen the cover: eps itself may be asked for as atol.
     tolerance = max(_COVER_SHARE * max(rtol * guess, 1e-3 * atol), 1e-300)
@@ -261,7 +261,7 @@ def _parts(job: Job, block: Block, allowance: int) -> list[Block]:
     return [Block(a, b, min(block.upper, job.coarse(a, b)), block.cost / parts) for a, b in ends]
 
 
-def _observed(program: Program, target: Target, points: int = 2001) -> tuple[float, list[fmpq]]:
+def _observed(program: Program, target: Target, points: int = 501) -> tuple[float, list[fmpq]]:
     """(the largest |f - net| at some points in float64, the points to try first): guesses, with a floor at rounding."""
     points = int(min(points, max(200, _LOOK / max(program.network.size.weights, 1) / 4)))
     [(lo, hi)] = target.domain.floats()
@@ -274,8 +274,11 @@ def _observed(program: Program, target: Target, points: int = 2001) -> tuple[flo
         values = np.asarray(target(x))
         (net,), _ = forward(program, (x,), True, Float64)
         gap = np.abs(values - net)
+    ends = (gap[0], gap[-1])
     gap = np.where(np.isfinite(gap), gap, 0.0)
     values = values[np.isfinite(values)]
     guess = max(float(gap.max(initial=0.0)), 1e-16 * float(np.abs(values).max(initial=0.0)), 1e-30)
-    first = [target.domain.lower[0], target.domain.upper[0], to_fmpq(float(x[int(np.argmax(gap))]))]
+    first = [to_fmpq(float(x[int(np.argmax(gap))]))]
+    # The ends are no float64 numbers perhaps, and f may be infinite there.
+    first += [end for end, g in zip((target.domain.lower[0], target.domain.upper[0]), ends, strict=True) if not g < 0.5 * guess]
     return guess, first

@@ -20,11 +20,13 @@ import scipy.sparse
 from approx.certification.arithmetic import Arithmetic, Float64, Vector, join, take
 from approx.certification.hinges import HingeSum, Line
 from approx.certification.products import Product
+from approx.certification.roots import advance
+from approx.certification.unit_plan import UnitPlan
 from approx.errors import UnsupportedError
+from approx.evaluation.cache import cached
 from approx.evaluation.fitness import beyond_range
 from approx.networks import PIECEWISE_LINEAR, Block, Layer, Network, Values
 from approx.numbers import to_float, to_fmpq
-from approx.numbers.doubledouble import dd_add
 
 #: A first layer of at least this many ReLUs, read by few units, is handled as sums of hinges.
 WIDE = 64
@@ -85,6 +87,11 @@ class Program:
         #: Nodes per block: few enough that the values of a layer stay in the cache.
         self.block = max(512, min(BLOCK, _VALUES // widest))
 
+    @classmethod
+    def of(cls, network: Network) -> Program:
+        """The program of a network, prepared once."""
+        return cached(network, "pieces", lambda: cls(network))
+
     def _last_uses(self, layers: Sequence[Layer]) -> list[int]:
         last = [0] * (len(self.network.layers) + 1)
         for k, l in enumerate(layers, 1):
@@ -106,11 +113,11 @@ class Program:
         slope = (np.zeros(first.units), np.zeros(first.units))
         for b in first.blocks:
             filled = np.diff(b.indptr) > 0
-            for part, values in zip(slope, self._parts(b.values), strict=True):
+            for part, values in zip(slope, self.parts(b.values), strict=True):
                 part[filled] = values
-        return Line.of(slope, self._parts(first.bias))
+        return Line.of(slope, self.parts(first.bias))
 
-    def _parts(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
+    def parts(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
         """The values as double-double arrays."""
         if values.ids is None:
             return values.floats, np.zeros(len(values))
@@ -124,7 +131,7 @@ class Program:
         for l in self.network.layers:
             sums = {}
             for b in (b for b in l.blocks if b.source == 1 and self.wide_first):
-                pairs = self._parts(b.values)
+                pairs = self.parts(b.values)
                 for i in np.flatnonzero(np.diff(b.indptr)).tolist():
                     entries = slice(int(b.indptr[i]), int(b.indptr[i + 1]))
                     weight = (np.zeros(self.network.layers[0].units), np.zeros(self.network.layers[0].units))
@@ -160,10 +167,15 @@ class Program:
 
     def _product(self, l: Layer, b: Block) -> Product:
         shape = (l.units, self.network.layers[b.source - 1].units if b.source else self.inputs)
-        parts = [scipy.sparse.csr_array((v, b.indices, b.indptr), shape=shape) for v in self._parts(b.values)]
+        parts = [scipy.sparse.csr_array((v, b.indices, b.indptr), shape=shape) for v in self.parts(b.values)]
         if 8 * b.count >= shape[0] * shape[1]:
             return Product(b.source, *(p.toarray() for p in parts))
         return Product(b.source, *parts)
+
+    @cached_property
+    def plan(self) -> UnitPlan:
+        """The sums of the units in flat arrays, for following them along nodes."""
+        return UnitPlan(self)
 
     @cached_property
     def rows(self) -> Rows:
@@ -172,7 +184,7 @@ class Program:
 
     def bias(self, layer: int, parts: int) -> Vector:
         """The bias of a layer as float64 (one part) or double-double (two)."""
-        return self._parts(self.network.layers[layer].bias)[:parts]
+        return self.parts(self.network.layers[layer].bias)[:parts]
 
     def _pair_rows(self, l: Layer, skip: int = -1) -> list[Row]:
         terms: list[list[tuple[int, int, float, float]]] = [[] for _ in range(l.units)]
@@ -184,15 +196,14 @@ class Program:
         return [Row(c, tuple(t)) for c, t in zip(self._pairs(l.bias), terms, strict=True)]
 
     def _pairs(self, values: Values) -> list[tuple[float, float]]:
-        return list(zip(*(part.tolist() for part in self._parts(values)), strict=True))
+        return list(zip(*(part.tolist() for part in self.parts(values)), strict=True))
 
     @cached_property
     def dense(self) -> list[bool]:
-        """Per layer whether its rows are long, so that matrix products pay and error-free sums do not."""
-        return [
-            sum(b.count for b in l.blocks if not (self.wide_first and b.source == 1)) > 24 * l.units
-            for l in self.network.layers
-        ]
+        """Per layer whether its rows are long and many, so that matrix products pay and error-free sums do not."""
+        layers = self.network.layers
+        counts = [sum(b.count for b in l.blocks if not (self.wide_first and b.source == 1)) for l in layers]
+        return [c > (24 if l.units >= 8 else 64) * l.units for c, l in zip(counts, layers, strict=True)]
 
 
 def _split(value: object) -> tuple[float, float]:
@@ -215,115 +226,21 @@ def node_blocks(program: Program, nodes: Vector, arithmetic: Arithmetic, block: 
         order = np.argsort(np.concatenate([nodes[0], kinks]), kind="stable")
         tails = [np.concatenate([c, np.zeros_like(kinks)])[order] for c in nodes[1:]]
         nodes, first = (np.concatenate([nodes[0], kinks])[order], *tails), 2
-    start: dict[int, Vector] = {0: tuple(n[np.newaxis, :] for n in nodes)}
-    stack = [(first, start)]
+    stack: list[tuple[int, Vector]] = [(first, tuple(n[np.newaxis, :] for n in nodes))]
     while stack:
         layer, live = stack.pop()
         while layer < len(program.activations):
             with np.errstate(all="ignore"):  # overflow is found, and fails closed, where bounds are computed
-                live = _advance(program, layer, live, arithmetic)
+                live = advance(program, layer, live, arithmetic)
             layer += 1
-            count = live[0][0].shape[-1]
+            count = live[0].shape[1]
             if count > block and layer < len(program.activations):
                 middle = count // 2
-                stack.append((layer, {k: take(v, slice(middle, None)) for k, v in live.items()}))
-                live = {k: take(v, slice(None, middle + 1)) for k, v in live.items()}
-        count = live[0][0].shape[-1]
+                stack.append((layer, tuple(np.ascontiguousarray(v[:, middle:]) for v in live)))
+                live = tuple(np.ascontiguousarray(v[:, : middle + 1]) for v in live)
+        count = live[0].shape[1]
         for begin in range(0, max(count - 1, 1), block):
-            yield tuple(n[0, begin : begin + block + 1] for n in live[0])
-
-
-def _advance(program: Program, layer: int, live: dict[int, Vector], arithmetic: Arithmetic) -> dict[int, Vector]:
-    """The live values after one hidden layer, with the nodes that its ReLUs add."""
-    z = _affine(program, layer, live, arithmetic)
-    live = {k: v for k, v in live.items() if program.last_bend[k] > layer or k == 0}
-    if program.last_bend[layer] > layer:
-        live[layer] = z
-    activation = program.activations[layer - 1]
-    if activation == "identity":
-        return live
-    unit, left = np.nonzero(_sign_changes(z[0]))
-    if len(left):
-        at = (z[0][unit, left], z[0][unit, left + 1]), (z[-1][unit, left], z[-1][unit, left + 1])
-        components = slice(0, len(z))
-        fraction = arithmetic.root(tuple(c[0] for c in at[components]), tuple(c[1] for c in at[components]))
-        live, unit, place = _insert(live, unit, left, fraction, arithmetic)
-        if layer in live:
-            for c in live[layer]:
-                c[unit, place] = 0.0
-    if layer in live:
-        z = live[layer]
-        positive = z[0] > 0
-        live[layer] = tuple(np.where(positive, c, -c if activation == "abs" else 0.0) for c in z)
-    return live
-
-
-def _sign_changes(z: np.ndarray) -> np.ndarray:
-    left, right = z[:, :-1], z[:, 1:]
-    return ((left > 0) & (right < 0)) | ((left < 0) & (right > 0))
-
-
-def _insert(
-    live: dict[int, Vector], unit: np.ndarray, left: np.ndarray, fraction: Vector, arithmetic: Arithmetic
-) -> tuple[dict[int, Vector], np.ndarray, np.ndarray]:
-    """(the live values with the new nodes, and of every new node its unit and its place)."""
-    x = tuple(c[0] for c in live[0])
-    width = x[0][left + 1] - x[0][left]
-    # A root within rounding of an existing node adds nothing that the nodes can resolve.
-    smallest = 4 * arithmetic.resolution * np.maximum(np.abs(x[0][left]), np.abs(x[0][left + 1]))
-    keep = (fraction[0] * width > smallest) & ((1 - fraction[0]) * width > smallest)
-    unit, left, fraction = unit[keep], left[keep], take(fraction, keep)
-    order = np.lexsort((fraction[0], left))
-    unit, left, fraction = unit[order], left[order], take(fraction, order)
-    distinct = np.ones(len(left), dtype=bool)
-    distinct[1:] = (np.diff(left) > 0) | (
-        np.diff(fraction[0]) * (x[0][left + 1] - x[0][left])[1:] > smallest.max(initial=0)
-    )
-    unit, left, fraction = unit[distinct], left[distinct], take(fraction, distinct)
-    place = np.arange(len(left)) + left + 1
-    old = np.ones(len(x[0]) + len(left), dtype=np.intp)
-    old[place] = 0
-    source = np.cumsum(old) - 1
-
-    def grow(value: Vector) -> Vector:
-        new = arithmetic.interpolate(value, left, fraction)
-        result = tuple(c.take(source, axis=-1) for c in value)
-        for c, n in zip(result, new, strict=True):
-            c[..., place] = n
-        return result
-
-    return {k: grow(v) for k, v in live.items()}, unit, place
-
-
-def _affine(program: Program, layer: int, live: dict[int, Vector], arithmetic: Arithmetic) -> Vector:
-    if arithmetic is Float64 or program.dense[layer - 1]:
-        return _affine_by_products(program, layer, live)
-    count = live[0][0].shape[-1]
-    ignored = np.zeros(count)
-    units = []
-    for i, row in enumerate(program.rows[layer - 1]):
-        value = arithmetic.constant(*row.bias, count)
-        if i in program.hinge_sums[layer - 1]:
-            part, _ = program.hinge_sums[layer - 1][i].values(tuple(c[0] for c in live[0]))
-            value = dd_add(*value, *part)
-        for source, column, hi, lo in row.terms:
-            value = arithmetic.add_product(value, hi, lo, tuple(c[column] for c in live[source]), ignored)
-        units.append(tuple(c[np.newaxis] for c in value))
-    return tuple(np.concatenate([u[i] for u in units]) for i in range(len(units[0])))
-
-
-def _affine_by_products(program: Program, layer: int, live: dict[int, Vector]) -> Vector:
-    count = live[0][0].shape[-1]
-    parts = len(live[0])
-    total = tuple(np.repeat(c[:, np.newaxis], count, axis=1) for c in program.bias(layer - 1, parts))
-    for product in program.products[layer - 1]:
-        total = product.add_to(total, live[product.source])[0]
-    for i, hinges in program.hinge_sums[layer - 1].items():
-        part, _ = hinges.values(tuple(c[0] for c in live[0]))
-        row = tuple(c[i] for c in total)
-        for c, n in zip(total, dd_add(*row, *part) if parts == 2 else (row[0] + part[0],), strict=True):
-            c[i] = n
-    return total
+            yield tuple(v[0, begin : begin + block + 1] for v in live)
 
 
 def decompose(network: Network, lower: float, upper: float) -> np.ndarray:
@@ -331,6 +248,6 @@ def decompose(network: Network, lower: float, upper: float) -> np.ndarray:
 
     Observed, not proved: breakpoints are rounded, and kinks closer than a few units in the last place are one node.
     """
-    program = Program(network)
+    program = Program.of(network)
     parts = list(node_blocks(program, (np.array([lower, upper], dtype=np.float64),), Float64))
     return join([parts[0], *(take(p, slice(1, None)) for p in parts[1:])])[0] if len(parts) > 1 else parts[0][0]

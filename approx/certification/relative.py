@@ -21,7 +21,7 @@ from typing import Any
 from flint import arb, fmpq
 
 from approx.certification.budget import Budget, Work
-from approx.certification.certificate import Certificate, network_digest
+from approx.certification.certificate import Certificate
 from approx.errors import DomainError
 from approx.evaluation import evaluate_balls
 from approx.networks import Network
@@ -201,24 +201,8 @@ def relative_certificate(
     found: RelativeEnclosure, network: Network, target: Target, rtol: float, atol: float, work: Work
 ) -> Certificate:
     """The Certificate with norm "rel" of an enclosure."""
-    tight = found.upper <= max(found.lower * (1 + rtol), atol)
-    return Certificate(
-        lower=found.lower,
-        upper=found.upper,
-        witness=found.witness,
-        status="conditional" if target.assumptions else "tight" if tight else "budget",
-        method=found.method,
-        rtol=rtol,
-        atol=atol,
-        domain=tuple((to_fmpq(a), to_fmpq(b)) for a, b in target.domain),
-        target_text=target.text,
-        digest=network_digest(network),
-        norm="rel",
-        assumptions=tuple(target.assumptions),
-        work={**work.regions, "seconds": round(work.seconds, 4)},
-        network=network,
-        target=target,
-    )
+    enclosure = (found.lower, found.upper, found.witness, found.method)
+    return Certificate.of(network, target, enclosure, rtol, atol, work.report, norm="rel")
 
 
 def _ends(ball: arb) -> tuple[fmpq, fmpq]:

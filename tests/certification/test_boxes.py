@@ -111,3 +111,24 @@ def test_more_budget_never_widens_the_enclosure_and_calls_repeat():
     uppers = [c.upper for c in found]
     assert uppers == sorted(uppers, reverse=True) and uppers[2] < uppers[0] and uppers[2] == uppers[3]
     assert all(c.lower <= c.upper for c in found) and found[2].witness == found[3].witness
+
+
+def test_a_poor_first_lower_bound_does_not_mark_every_box_as_stuck(monkeypatch):
+    """The goal of the first step lies below what the cover resolves; it rises as soon as boxes are cut."""
+    from approx.certification import boxes
+    from approx.certification.witness import Witness
+
+    honest, cover, calls = boxes._Search.improve, boxes.box_cover, []
+
+    def late(self, found):
+        calls.append(len(found.upper))
+        return honest(self, found) if len(calls) > 1 else None
+
+    monkeypatch.setattr(Witness, "sample", lambda self, *_: self.try_point([2.0**-30] * 2))
+    monkeypatch.setattr(boxes._Search, "improve", late)
+    monkeypatch.setattr(boxes, "box_cover", lambda target, _, order: cover(target, 1e-4, order))
+    b = Builder(2)
+    net = b.build([b.relu(b.input(0) + b.input(1)) / 16])
+    target = Target("(x+y)/16+sin(x)*sin(y)", domain=[(0, 1)] * 2)
+    c = certify(net, target, rtol=0.1, method="boxes", budget=Budget(regions=20_000))
+    assert c.status == "tight" and 0.7 <= c.lower <= c.upper <= 0.8 and len(calls) > 1

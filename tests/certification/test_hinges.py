@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from flint import fmpq
 
+import approx.certification.machine_code as machine_code
 from approx import Budget, Target, certify
 from approx.certification.arithmetic import Float64
 from approx.certification.forward import forward
 from approx.certification.hinges import HingeSum, Line
 from approx.certification.pieces import Program
 from approx.evaluation import evaluate_exact
-from approx.networks import Builder
+from approx.networks import Builder, Network
 from approx.numbers import to_fmpq
 
 
@@ -32,7 +33,9 @@ def test_values_lie_within_their_proved_error(seed):
     slope, offset, weight = random_line(seed)
     hinges = HingeSum(Line.of(slope, offset), weight)
     points = np.concatenate([np.random.default_rng(seed).uniform(-1, 2, 40), hinges.kinks[5:25]])
-    (hi, lo), error = hinges.values((points,))
+    whole = slice(0, len(points))
+    (hi, lo), error, _ = hinges.along((points,), whole, whole)
+    assert all(np.array_equal(a, b) for a, b in zip(hinges.values((points,)), (hi, lo), strict=True))
     for x, h, l, e in zip(points, hi, lo, error, strict=True):
         truth = exact_sum(slope, offset, weight, to_fmpq(float(x)))
         assert abs(truth - to_fmpq(float(h)) - to_fmpq(float(l))) <= to_fmpq(float(e))
@@ -45,13 +48,34 @@ def test_gaps_bound_the_distance_to_the_chord(seed):
     hinges = HingeSum(Line.of(slope, offset), weight)
     left = np.linspace(0, 0.9, 10)
     right = left + 0.1
-    gaps = hinges.gaps(left, right)
+    gaps = hinges.along((np.concatenate([left, right]),), slice(0, 10), slice(10, 20))[2]
     t = np.linspace(0, 1, 33)
     worst = []
     for a, b, g in zip(left, right, gaps, strict=True):
-        v = hinges.values((a + (b - a) * t,))[0][0]
+        v = hinges.values((a + (b - a) * t,))[0]
         worst.append(np.abs(v - (v[0] + (v[-1] - v[0]) * t)).max() / g)
     assert max(worst) <= 1 and max(worst) > 0.02
+
+
+@pytest.mark.parametrize("tails", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_machine_code_gives_the_bits_of_numpy(seed, tails, monkeypatch):
+    pytest.importorskip("numba")
+    from approx.certification.machine_code import compiled
+
+    slope, offset, weight = random_line(seed)
+    hinges = HingeSum(Line.of(slope, offset), weight)
+    rng, kinks = np.random.default_rng(seed), hinges.kinks[:190]
+    x = np.concatenate([rng.uniform(-3, 3, 100), np.sort(rng.uniform(-1, 2, 100)), kinks, kinks[::-1], np.nextafter(kinks, 9)])
+    points = (x, 1e-20 * rng.normal(size=len(x))) if tails else (x,)
+    half, results = len(x) // 2, []
+    for code in (None, compiled):
+        monkeypatch.setattr(machine_code.State, "find", code)
+        monkeypatch.setattr(machine_code.State, "unavailable", "" if code else "switched off")
+        value, error, gap = hinges.along(points, slice(0, half), slice(half, 2 * half))
+        results.append((*value, error, gap))
+        assert machine_code.State.find is code  # it was not given up on the way
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
 
 
 def test_wide_and_plain_programs_give_overlapping_enclosures():
@@ -79,7 +103,7 @@ def test_a_hundred_thousand_pieces_are_certified():
     knots = np.arange(100_001) / 2**17
     values = np.exp(knots)
     slopes = np.diff(values) / np.diff(knots)
-    from approx.networks import Network, block, layer
+    from approx.networks import block, layer
 
     n = len(knots) - 2
     ptr = np.arange(n + 1)
@@ -105,4 +129,5 @@ def test_a_forgotten_kink_is_caught(monkeypatch):
         return Line(line.slope, line.offset, np.where(np.arange(99) == 50, np.inf, line.kinks), line.order, line.flat)
 
     monkeypatch.setattr(Line, "of", staticmethod(careless))
-    assert certify(net, f, atol=1e-12, budget=Budget(regions=2000)).upper > 1e-12
+    fresh = Network(net.inputs, net.layers)  # what was prepared is kept on the network
+    assert certify(fresh, f, atol=1e-12, budget=Budget(regions=2000)).upper > 1e-12
