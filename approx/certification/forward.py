@@ -97,7 +97,8 @@ def _sparse(program, k, values, errors, grids, ends, count, arithmetic):  # type
             if not (isinstance(errors[source][column], float) and errors[source][column] == 0.0):
                 spread = spread + (abs(hi) * (1 + 2 * UNIT)) * errors[source][column]
         spreads.append(spread)
-        grid = _exact(row, grids) if i not in program.hinge_sums[k - 1] else None
+        # A unit that reads nothing looks exact in any arithmetic; grids belong to float64.
+        grid = _exact(row, grids) if arithmetic is Float64 and i not in program.hinge_sums[k - 1] else None
         known.append(grid)
         if grid is not None:
             zs.append((_plain(row, values, count),))
