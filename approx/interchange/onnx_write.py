@@ -74,6 +74,7 @@ def to_onnx(network: Network, path: str | Path, dtype: str = "float64", points: 
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx", "writing ONNX files") from error
     kind = np.dtype(dtype)
+    network = network.native
     refuse_unfit(network)
     missing = sorted(network.activations - _ACTIVATIONS.keys() - {"identity", "exp2"})
     if missing:
