@@ -24,8 +24,8 @@ class Training:
     """
 
     seeds: int = 5
-    steps: int = 2000
-    polish: int = 1000
+    steps: int = 1000
+    polish: int = 2000
     points: int = 1000
 
 
