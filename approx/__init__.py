@@ -6,7 +6,7 @@
     a.network.size, a.bound, a.certificate
 
 Nouns: Target (what to approximate), Network (an exact function), Approximant (network + guarantee), Certificate
-(lower <= sup |f - net| <= upper). Verbs: certify, compare, bound, sup, load, from_onnx,
+(lower <= sup |f - net| <= upper). Verbs: certify, compare, bound, sup, convert, load, from_onnx,
 from_torch; `constructions.build` makes networks.
 """
 
@@ -14,7 +14,7 @@ from approx import studies
 from approx.approximant import Approximant, BudgetItem, load
 from approx.certification import Budget, Certificate, Range, bound, certify, compare, sup
 from approx.interchange import from_onnx, from_torch
-from approx.networks import Network
+from approx.networks import Network, convert
 from approx.targets import Regularity, Target
 
 __version__ = "0.1.0"
@@ -32,6 +32,7 @@ __all__ = [
     "bound",
     "certify",
     "compare",
+    "convert",
     "from_onnx",
     "from_torch",
     "load",

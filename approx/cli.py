@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
 import approx
 from approx.certification.check import LEVELS
+from approx.cli_convert import convert
 from approx.cli_errors import (
     INTERRUPTED,
     PROVED,
@@ -25,7 +25,7 @@ from approx.cli_errors import (
 )
 from approx.cli_rates import rates
 from approx.cli_report import Result, enclosure, exact_text, point_text
-from approx.cli_shared import budget_of, check_outputs, domain_option, json_option, progress_bar, read_target
+from approx.cli_shared import budget_of, check_outputs, domain_option, json_option, load_file, progress_bar, read_target
 from approx.errors import InputError, UnreachableError
 from approx.plots.labels import rounded_down, rounded_up
 
@@ -54,6 +54,7 @@ approx verify sine.approx "sin(2*pi*x)" --eps 1e-6
 main = Commands("approx", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 main = click.version_option(approx.__version__, prog_name="approx")(main)
 main.add_command(rates)
+main.add_command(convert)
 
 
 @main.command(cls=LeadingMinus, short_help="Build the smallest network certified to E.")
@@ -178,7 +179,7 @@ def verify(
     """
     import constructions  # noqa: F401  (adds what it knows of the structure of its networks to certification)
 
-    loaded = _load(file)
+    loaded = load_file(file)
     network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
     stored = loaded.target.domain if isinstance(loaded, approx.Approximant) and not domain else None
     target = read_target(expression, domain, stored)
@@ -212,7 +213,7 @@ def show(file: str, check: bool, level: str, as_json: bool) -> int:
 
     What a file claims is only a claim: --check proves it again (exit code 1 if that fails).
     """
-    loaded = _load(file)
+    loaded = load_file(file)
     found = loaded if isinstance(loaded, approx.Approximant) else None
     network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
     certificate = found.certificate if found else None
@@ -262,7 +263,7 @@ def export(file: str, out: str, dtype: str) -> int:
     Exit codes: 0 the outputs agree up to rounding, 1 they do not, 3 bad input.
     """
     check_outputs(None, out, None)
-    loaded = _load(file)
+    loaded = load_file(file)
     network = loaded.network if isinstance(loaded, approx.Approximant) else loaded
     domain = loaded.target.domain if isinstance(loaded, approx.Approximant) else None
     report = approx.interchange.to_onnx(network, out, dtype, _sample(domain))
@@ -314,12 +315,6 @@ def _certify(
         certificate = approx.certify(network, target, rtol=rtol, budget=budget_of(seconds), **kind)
         spent += float(certificate.work.get("seconds", 0.0))
     return certificate, round(spent, 4)
-
-
-def _load(file: str) -> approx.Approximant | approx.Network:
-    if Path(file).is_dir():
-        raise InputError("FILE", file, "a file, this is a folder")
-    return approx.from_onnx(file) if file.lower().endswith(".onnx") else approx.load(file)
 
 
 def _method_options(constructions: Any, method: str, settings: dict[str, Any]) -> dict[str, Any]:

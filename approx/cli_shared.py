@@ -42,6 +42,13 @@ def read_target(expression: str, domain: tuple[tuple[str, str], ...], stored: An
     return target
 
 
+def load_file(file: str) -> approx.Approximant | approx.Network:
+    """What is in a file: .onnx, or .approx (which holds an Approximant or a plain Network)."""
+    if Path(file).is_dir():
+        raise InputError("FILE", file, "a file, this is a folder")
+    return approx.from_onnx(file) if file.lower().endswith(".onnx") else approx.load(file)
+
+
 def budget_of(seconds: float | None) -> approx.Budget | None:
     """The limit of one certification, or None for the default."""
     return approx.Budget(seconds=seconds) if seconds is not None else None

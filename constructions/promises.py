@@ -38,6 +38,11 @@ def _taylor(target: Target, options: Options) -> Promise | None:
     return Promise(order / d, 0.0, f"Taylor polynomials, r/d with r = {order}") if order else None
 
 
+def _spline(target: Target, options: Options) -> Promise:
+    power = int(options.get("power", 3))
+    return Promise(power + 1.0, 0.0, f"free-knot splines of degree {power}")
+
+
 def _two_scales(target: Target, options: Options) -> Promise:
     alpha, d = target.hoelder()[0], target.dimension
     p = float(options.get("rate", 2))
@@ -57,6 +62,8 @@ _PROMISES: dict[str, Callable[[Target, Options], Promise | None]] = {
     "simplicial": _grid,
     "piecewise-linear": _free_knots,
     "local-taylor": _taylor,
+    "power-taylor": _taylor,
+    "relu-power": _spline,
     "deep-two-scale": _two_scales,
     "narrow": _narrow,
     "cached-patches": _cached(0.0, "P16 Theorem 2: 1/(W ln W)"),

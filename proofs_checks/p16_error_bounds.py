@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 
 import numpy as np
 from flint import fmpq
 
-from approx.certification import certify
+from approx.certification import certify, compare
 from approx.evaluation import evaluate_exact
-from approx.networks import Builder
+from approx.networks import Builder, Network, PiecewiseLinear, conversion_bound, convert
+from approx.networks.samples import random_network
 from approx.targets import Target
 from constructions.relu._paper_taylor import paper_constants, paper_count, paper_network, sobolev_norm
 from constructions.relu.local_taylor import local_taylor
@@ -23,62 +23,59 @@ from constructions.relu.piecewise_linear import piecewise_linear
 from constructions.relu.product import paper_product_form, product, product_error, product_weights
 from constructions.relu.simplicial import simplicial
 from constructions.relu.square import levels_for, square, square_error, square_weights
-from proofs_checks.activation_conversion import PiecewiseLinear, PlainNetwork, relu_from
 from proofs_checks.statements import Result, statement
 
 PAPER = "P16"
 ACTIVATIONS = (
-    PiecewiseLinear((fmpq(0),), (fmpq(1, 10), fmpq(1))),
-    PiecewiseLinear((fmpq(-1), fmpq(1)), (fmpq(0), fmpq(1), fmpq(0)), fmpq(-1)),
+    PiecewiseLinear.of("leaky-relu(1/10)"),
+    PiecewiseLinear.of("hard-tanh"),
     PiecewiseLinear((fmpq(-1, 2), fmpq(1, 3), fmpq(2)), (fmpq(2), fmpq(-1), fmpq(1, 2), fmpq(3)), fmpq(1, 5)),
 )
 
 
-def _random_network(rho: PiecewiseLinear, generator: random.Random) -> PlainNetwork:
-    widths = [2, 4, 3, 1]
-    layers = []
-    for before, after in itertools.pairwise(widths):
-        matrix = tuple(tuple(fmpq(generator.randint(-7, 7), 4) for _ in range(before)) for _ in range(after))
-        layers.append((matrix, tuple(fmpq(generator.randint(-7, 7), 5) for _ in range(after))))
-    return PlainNetwork(tuple(layers), rho)
+def _networks(rho: PiecewiseLinear) -> list[Network]:
+    return [
+        random_network(np.random.default_rng(seed), 2, 1, 2, 4, activations=(rho.name,), skips=0, rationals=True)
+        for seed in range(5)
+    ]
 
 
 @statement(PAPER, "Proposition 1: a piecewise-linear activation by ReLU, (M+1)^2 W weights and (M+1) U units")
 def conversion_to_relu() -> Result:
     """Exact equality at all breakpoints and beyond proves rho's formula; networks then agree, sizes are counted."""
-    generator, ok, ratios = random.Random(1), True, []
+    ok, ratios = True, []
     for rho in ACTIVATIONS:
         b = Builder(1)
-        one = b.build([rho.relu_form(b, b.input())])
+        one = b.build([b.unit(b.input(), rho.name)])
         a = rho.breakpoints
         probes = [a[0] - 2, a[0] - 1, *a, *((p + q) / 2 for p, q in itertools.pairwise(a)), a[-1] + 1, a[-1] + 2]
-        ok &= evaluate_exact(one, probes) == [rho(p) for p in probes]
-        for _ in range(5):
-            net = _random_network(rho, generator)
-            relu, factor = net.to_relu(), len(a) + 1
-            points = [[fmpq(generator.randint(-9, 9), 7) for _ in range(2)] for _ in range(10)]
-            ok &= _rows(evaluate_exact(relu, points)) == [net(p) for p in points]
-            ok &= relu.size.weights <= factor**2 * net.weights and relu.size.units <= factor * net.units
-            ratios.append(relu.size.weights / (factor**2 * net.weights))
+        ok &= evaluate_exact(convert(one, "relu"), probes) == [rho(p) for p in probes]
+        for net in _networks(rho):
+            relu, bound = convert(net, "relu"), conversion_bound(net, "relu")
+            ok &= relu.activations <= {"relu", "identity"} and compare(net, relu, [(-2, 2)] * 2).upper == 0
+            ok &= relu.size.weights <= bound.weights and relu.size.units <= (len(a) + 1) * net.size.units == bound.units
+            ratios.append(relu.size.weights / bound.weights)
     return Result(ok, "proved", "rho equals its M+1 ReLU units at all breakpoints, on both end pieces and between.",
                   {"largest weights / ((M+1)^2 W)": max(ratios)})  # fmt: skip
 
 
+@statement(PAPER, "Proposition 1: ReLU by a piecewise-linear activation on a bounded set, 4 W weights and 2 U units")
+def conversion_from_relu() -> Result:
+    """Canonical forms of both networks are equal, in exact arithmetic, for all inputs of the box at once."""
+    ok, ratios, box = True, [], [(-2, 2)] * 2
+    for rho in ACTIVATIONS:
+        for net in _networks(PiecewiseLinear.of("relu")):
+            other, bound = convert(net, rho, box), conversion_bound(net, rho)
+            ok &= other.activations <= {rho.name, "identity"} and compare(net, other, box).upper == 0
+            ok &= other.size.weights <= bound.weights and other.size.units <= 2 * net.size.units == bound.units
+            ok &= other.size.hidden_layers == net.size.hidden_layers
+            ratios.append(other.size.weights / bound.weights)
+    return Result(ok, "proved", "exactly equal on the box: difference 0 in rational arithmetic; depth unchanged.",
+                  {"largest weights / (4 W)": max(ratios)})  # fmt: skip
+
+
 def _rows(values: object) -> list[list[fmpq]]:
     return [list(v) if isinstance(v, list | tuple | np.ndarray) else [v] for v in values]  # type: ignore[attr-defined]
-
-
-@statement(PAPER, "Proposition 1: ReLU by a piecewise-linear activation on a bounded set")
-def conversion_from_relu() -> Result:
-    """Both sides are linear on [-u,0] and [0,u]: equality at three points of each is equality everywhere."""
-    ok = True
-    for rho in ACTIVATIONS:
-        for which in range(len(rho.breakpoints)):
-            for reach in (fmpq(1), fmpq(17, 3)):
-                probes = [reach * k / 4 for k in range(-4, 5)]
-                ok &= all(relu_from(rho, t, reach, which) == max(t, fmpq(0)) for t in probes)
-    return Result(ok, "proved", "sigma(t) from two rho units, exactly, for |t| <= u and every breakpoint used.",
-                  {"rho units per ReLU unit": 2})  # fmt: skip
 
 
 @statement(PAPER, "Proposition 2: the square within 2^(-2m-2) by O(m) weights, units and layers")

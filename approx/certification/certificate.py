@@ -191,8 +191,8 @@ class Certificate:
 
 
 def network_digest(network: Network) -> str:
-    """SHA-256 of the exact network: layers, indices and weights."""
-    entry, arrays = network_to_arrays(network)
+    """SHA-256 of the exact network: layers, indices and weights (of its native form: that is what is certified)."""
+    entry, arrays = network_to_arrays(network.native)
     digest = hashlib.sha256(repr(sorted(entry.items())).encode())
     for name in sorted(arrays):
         digest.update(name.encode() + str(arrays[name].dtype).encode() + arrays[name].tobytes())

@@ -72,6 +72,7 @@ def certify(
         return _vector(network, [_target(f, domain) for f in target], rtol, atol, budget or Budget(), kind)
     target = _target(target, domain)  # type: ignore[arg-type]
     _check(network, target, rtol, atol, method, semantics, norm)
+    network = network.native
     if semantics != "exact" or norm != "abs":
         return _derived(network, target, rtol, atol, budget or Budget(), method, semantics, norm, executor)
     work = Work(budget or Budget())

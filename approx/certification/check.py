@@ -77,6 +77,7 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
         from approx.certification.check_relative import check_relative
 
         return check_relative(certificate, level)
+    net = net.native
     proved: list[str] = []
     observed: list[str] = []
     refuted: list[str] = []

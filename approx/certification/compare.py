@@ -15,6 +15,7 @@ from approx.certification.certify import certify
 from approx.certification.vector import combined, select_output
 from approx.errors import InputError
 from approx.networks import Builder, Form, Network, linear_combination
+from approx.networks.canonical import canonical_difference
 from approx.numbers import float_down, float_up, to_fmpq
 from approx.targets import Target
 
@@ -55,8 +56,11 @@ def compare(
             "second", f"{second.inputs} inputs, {second.outputs} outputs",
             f"a network with {first.inputs} inputs and {first.outputs} outputs, like the first",
         )  # fmt: skip
-    apart = difference(first, second)
     zero = _zero(domain, first.inputs)
+    converted = first.native is not first or _hidden(first) != _hidden(second)
+    if converted and all(n.tags["piecewise_linear"] and n.tags["rational"] for n in (first, second)):
+        return _canonical(first, second, zero, rtol, atol, budget, method)
+    apart = difference(first, second)
     if first.outputs > 1:
         parts = [
             compare(select_output(first, k), select_output(second, k), domain,
@@ -97,6 +101,24 @@ def difference(first: Network, second: Network) -> Network:
             forms.append(unit(form, activation) if number < hidden else form)
         outputs.append(forms[len(forms) - network.outputs :])
     return b.build([f - g for f, g in zip(*outputs, strict=True)])
+
+
+def _hidden(network: Network) -> set[str]:
+    return {layer.activation for layer in network.layers[:-1]}
+
+
+def _canonical(
+    first: Network, second: Network, zero: Target, rtol: float, atol: float, budget: Budget | None, method: str
+) -> Certificate:
+    """For networks of different activations: what their canonical ReLU forms have in common differs by exactly 0."""
+    apart = canonical_difference(first, second, list(zip(zero.domain.lower, zero.domain.upper, strict=True)))
+    parts = [
+        _of_affine(part, zero, rtol, atol)
+        if method == "auto" and not part.size.units
+        else certify(part, zero, rtol=rtol, atol=atol, budget=budget, method=method)
+        for part in (select_output(apart, k) for k in range(apart.outputs))
+    ]
+    return parts[0] if len(parts) == 1 else combined(parts, apart)
 
 
 def _of_affine(network: Network, zero: Target, rtol: float, atol: float) -> Certificate:

@@ -39,6 +39,7 @@ def evaluate_balls(network: Network, point: Any) -> list[arb]:
     coordinates = list(point) if isinstance(point, (list, tuple)) or np.ndim(point) else [point]
     if len(coordinates) != network.inputs:
         raise InputError("point", point, f"a sequence of {network.inputs} balls")
+    network = network.native
     rows = cached(network, ("balls", ctx.prec), lambda: _compile(network))
     values = [to_arb(c) for c in coordinates]
     for activation, bias, columns, weights in rows:

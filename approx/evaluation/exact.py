@@ -50,6 +50,7 @@ def evaluate_exact(network: Network, points: Iterable[Any]) -> list[Any]:
     >>> evaluate_exact(b.build([b.relu(3 * b.input() - 1)]), [fmpq(1, 2), 0])
     [1/2, 0]
     """
+    network = network.native
     stages = cached(network, "exact", lambda: _compile(network))
     single = network.outputs == 1
     results: list[Any] = []

@@ -40,6 +40,7 @@ def evaluate(network: Network, x: Any, backend: str = "auto") -> Any:
     """
     if backend not in BACKENDS:
         raise InputError("backend", backend, "one of " + ", ".join(BACKENDS))
+    network = network.native
     refuse_unfit(network)
     points, scalar = as_points(x, network.inputs)
     fused = backend == "fused" or (backend == "auto" and worthwhile(network, len(points)))

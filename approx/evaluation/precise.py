@@ -39,6 +39,7 @@ def evaluate_precisely(network: Network, points: Iterable[Any], bits: int = 64) 
     >>> value.rad() < 2.0**-40 and value.overlaps(arb("-0.0901169019121380") + arb(0, 1e-12))
     True
     """
+    network = network.native
     if "floor" in network.activations and network.activations <= RATIONAL and network.tags["rational"]:
         # Rational to the end: at a jump no ball would ever be narrow enough. (2^t may be irrational: then balls it is.)
         points = list(points)

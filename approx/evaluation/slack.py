@@ -41,6 +41,7 @@ def rounding_slack(network: Network, x: Any) -> Any:
     >>> bool(0 < rounding_slack(b.build([b.relu(b.input() * 0.1)]), 0.3) < 1e-16)
     True
     """
+    network = network.native
     refused = sorted(network.activations - ADMITTED)
     if refused:
         raise UnsupportedError(f"rounding_slack: no proved error for the activations {', '.join(refused)}; use balls")

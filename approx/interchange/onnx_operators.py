@@ -91,6 +91,8 @@ def _negative(tracer: Tracer, inputs: Inputs, attributes: dict[str, Any], opset:
 @_operator("Mul")
 def _product(tracer: Tracer, inputs: Inputs, attributes: dict[str, Any], opset: int) -> np.ndarray:
     _broadcast(*inputs)
+    if is_symbolic(inputs[0]) and is_symbolic(inputs[1]):
+        return tracer.rectified_product(inputs[0], inputs[1])
     return product(inputs[0], inputs[1])
 
 
@@ -152,10 +154,13 @@ def _prelu(tracer: Tracer, inputs: Inputs, attributes: dict[str, Any], opset: in
 
 @_operator("Pow")
 def _power(tracer: Tracer, inputs: Inputs, attributes: dict[str, Any], opset: int) -> np.ndarray:
-    base = inputs[0]
+    base, exponent = inputs
+    if is_symbolic(base) and exponent.size == 1 and not is_symbolic(exponent) and exponent.reshape(-1)[0] in (2, 3):
+        square = tracer.rectified_product(base, base)
+        return square if exponent.reshape(-1)[0] == 2 else tracer.rectified_product(square, base)
     if is_symbolic(base) or any(v != 2 for v in np.asarray(base).reshape(-1)):
-        raise UnsupportedError("a power other than 2^t")
-    return tracer.activate("exp2", exact_array(inputs[1]))
+        raise UnsupportedError("a power other than 2^t, max(t, 0)^2 and max(t, 0)^3")
+    return tracer.activate("exp2", exact_array(exponent))
 
 
 @_operator("Clip")

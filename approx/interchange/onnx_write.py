@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ MAX_BYTES = 1_900_000_000
 _ACTIVATIONS = {"relu": "Relu", "abs": "Abs", "sin": "Sin", "arcsin": "Asin", "floor": "Floor", "tanh": "Tanh",
                 "sigmoid": "Sigmoid", "softplus": "Softplus", "exp": "Exp", "arctan": "Atan", "gelu": "Gelu",
                 "sqrt": "Sqrt"}  # fmt: skip
+_POWERS = {"relu2": 2, "relu3": 3}
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ def to_onnx(network: Network, path: str | Path, dtype: str = "float64", points: 
     except ImportError as error:
         raise MissingExtraError("onnx", "onnx", "writing ONNX files") from error
     kind = np.dtype(dtype)
+    network = network.native
     refuse_unfit(network)
-    missing = sorted(network.activations - _ACTIVATIONS.keys() - {"identity", "exp2"})
+    missing = sorted(network.activations - _ACTIVATIONS.keys() - _POWERS.keys() - {"identity", "exp2"})
     if missing:
         raise UnsupportedError(f"to_onnx: no operator for the activations {', '.join(missing)} in opset {OPSET}")
     _check_sizes(network, kind)
@@ -154,6 +157,12 @@ def _add_layer(
         if not any(w.name == "two" for w in weights):
             weights.append(onnx.numpy_helper.from_array(np.array(2, dtype=kind), "two"))
         nodes.append(onnx.helper.make_node("Pow", ["two", total], [names[k]]))
+    elif layer.activation in _POWERS:
+        # max(t, 0)^p as p - 1 products: there is no operator of that name.
+        power = _POWERS[layer.activation]
+        parts = [f"r{k}", *(f"r{k}_{j}" for j in range(2, power)), names[k]]
+        nodes.append(onnx.helper.make_node("Relu", [total], [parts[0]]))
+        nodes += [onnx.helper.make_node("Mul", [a, parts[0]], [b]) for a, b in itertools.pairwise(parts)]
     elif not plain:
         nodes.append(onnx.helper.make_node(_ACTIVATIONS[layer.activation], [total], [names[k]]))
 

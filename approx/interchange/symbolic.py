@@ -54,6 +54,26 @@ class Tracer:
         """min(a, b) = a - relu(a - b)."""
         return first - self.activate("relu", first - second)
 
+    def rectified_product(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """max(t, 0)^p max(t, 0)^q = max(t, 0)^(p + q) entry by entry, p + q at most 3. Raises UnsupportedError otherwise."""
+        pairs = np.broadcast_arrays(first, second)
+        result = np.empty(pairs[0].shape, dtype=object)
+        result.reshape(-1)[:] = [self._rectified(a, b) for a, b in zip(*(p.reshape(-1) for p in pairs), strict=True)]
+        return result
+
+    def _rectified(self, first: Any, second: Any) -> Any:
+        left, right = as_form(first), as_form(second)
+        if not left.terms or not right.terms:
+            return left * right.constant if not right.terms else right * left.constant
+        found = [self.builder.power_of(form) for form in (left, right)]
+        if found[0] is not None and found[1] is not None:
+            (p, t), (q, u) = found[0], found[1]
+            if p + q <= 3 and t.terms == u.terms and t.constant == u.constant:
+                return self.builder.unit(t, f"relu{p + q}")
+        raise UnsupportedError(
+            "a product of two tensors that both depend on the input, other than max(t, 0)^2 and max(t, 0)^3 of one t"
+        )
+
 
 def as_form(entry: Any) -> Form:
     """Return the entry as a Form (constants become forms without terms)."""

@@ -27,6 +27,7 @@ def to_torch(network: Network) -> Any:
     matrices exceed 8 GiB.
     """
     torch = _torch("to_torch")
+    network = network.native
     refuse_unfit(network)
     if "sigma3" in network.activations:
         raise UnsupportedError("to_torch: there is no torch function for the activation sigma3")

@@ -4,6 +4,7 @@
 - `Builder`, `Form`: write a network as linear forms over units (small and irregular networks).
 - `block`, `dense_block`, `layer`: assemble a network from arrays (large and regular networks).
 - calculus: `compose` (@), `add` (+), `scale` (*), `stack`, `pad`, `affine`, `identity`, `restrict`.
+- `convert`, `PiecewiseLinear`: the same function by another piecewise-linear activation.
 - `save_network`, `load_network`: exact, versioned files without code.
 """
 
@@ -22,9 +23,11 @@ from approx.networks.calculus import (
     stack,
     stk,
 )
+from approx.networks.conversion import conversion_bound, convert
 from approx.networks.files import load_network, save_network
 from approx.networks.layers import ACTIVATIONS, PIECEWISE_LINEAR, Block, Layer, Values, block, dense_block, layer
 from approx.networks.network import Flat, Network, Size
+from approx.networks.piecewise import PiecewiseLinear
 
 __all__ = [
     "ACTIVATIONS",
@@ -35,6 +38,7 @@ __all__ = [
     "Form",
     "Layer",
     "Network",
+    "PiecewiseLinear",
     "Size",
     "Values",
     "add",
@@ -42,6 +46,8 @@ __all__ = [
     "block",
     "comp",
     "compose",
+    "conversion_bound",
+    "convert",
     "dense_block",
     "elongate",
     "identity",

@@ -101,6 +101,17 @@ class Builder:
         """The form of a new unit max(form, 0)."""
         return self.unit(form, "relu")
 
+    def power_of(self, form: Form) -> tuple[int, Form] | None:
+        """(p, t) when the form is exactly one unit max(t, 0)^p, p = 1, 2, 3; None otherwise."""
+        if form.constant != 0 or len(form.terms) != 1:
+            return None
+        [(unit, weight)] = form.terms.items()
+        powers = {"relu": 1, "relu2": 2, "relu3": 3}
+        if weight != 1 or unit < self.inputs or self._rows[unit - self.inputs][0] not in powers:
+            return None
+        activation, argument = self._rows[unit - self.inputs]
+        return powers[activation], argument
+
     def embed(self, network: Network, arguments: Sequence[Form]) -> list[Form]:
         """The output forms of a copy of `network` fed with `arguments`; adjacent affine maps merge exactly."""
         if len(arguments) != network.inputs:

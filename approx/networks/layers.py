@@ -10,6 +10,7 @@ import numpy as np
 from flint import fmpq
 
 from approx.errors import InputError
+from approx.networks.piecewise import is_written
 
 #: Activations that a layer may carry. Piecewise-linear ones are marked, since certification treats them exactly.
 ACTIVATIONS: dict[str, str] = {
@@ -157,9 +158,12 @@ def dense_block(source: int, matrix: Any) -> Block:
 
 
 def layer(activation: str, bias: Any, blocks: Sequence[Block], bias_ids: Any = None) -> Layer:
-    """A Layer from a bias vector and blocks; raises InputError on shapes that do not fit or an unknown activation."""
-    if activation not in ACTIVATIONS:
-        raise InputError("activation", activation, "one of " + ", ".join(ACTIVATIONS))
+    """A Layer from a bias vector and blocks; raises InputError on shapes that do not fit or an unknown activation.
+
+    Beside ACTIVATIONS, layers carry any continuous piecewise-linear activation by the name that PiecewiseLinear gives it.
+    """
+    if activation not in ACTIVATIONS and not is_written(activation):
+        raise InputError("activation", activation, "a PiecewiseLinear's name, or one of " + ", ".join(ACTIVATIONS))
     data = Values(_finite(bias), None if bias_ids is None else np.array(bias_ids, dtype=np.int32))
     for b in blocks:
         if len(b.indptr) != len(data) + 1:

@@ -130,6 +130,16 @@ class Network:
         """The set of activations in use, the output's identity included."""
         return frozenset(layer.activation for layer in self.layers)
 
+    @cached_property
+    def native(self) -> Network:
+        """The same function with ReLU units in place of activations that are written out; itself if it has none.
+
+        Evaluation, certification and export work on this form: `PiecewiseLinear` activations need no code of their own there.
+        """
+        from approx.networks.conversion import native
+
+        return native(self)
+
     @property
     def dyadic(self) -> bool:
         """Whether every weight is a float64 that is meant exactly."""
@@ -141,6 +151,8 @@ class Network:
 
         `lipschitz` is a proved (usually generous) bound L with |net(x)-net(y)|_inf <= L |x-y|_inf, or inf.
         """
+        if self.native is not self:
+            return {**self.native.tags, "rational": all(isinstance(p, fmpq) for p in self.pool), "dyadic": self.dyadic}
         return {
             "piecewise_linear": self.activations <= PIECEWISE_LINEAR,
             "continuous": "floor" not in self.activations,

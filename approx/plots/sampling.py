@@ -48,6 +48,7 @@ def breakpoints(network: Network, lower: float, upper: float) -> np.ndarray | No
 
     None when the network is not piecewise linear, or has more than 250,000 of them. Cost O(weights * breakpoints).
     """
+    network = network.native
     if not network.activations <= PIECEWISE_LINEAR:
         return None
     return cached(network, f"breakpoints {lower!r} {upper!r}", lambda: _breakpoints(network, lower, upper))

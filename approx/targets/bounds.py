@@ -12,6 +12,7 @@ from flint import arb, fmpq
 
 from approx.numbers import absolute, float_down, float_up, working_precision
 from approx.targets.domain import Domain
+from approx.targets.slope_search import admits, steepest
 
 if TYPE_CHECKING:
     from approx.targets.target import Target
@@ -59,8 +60,7 @@ def derivative_bound(target: Target, alpha: tuple[int, ...], domain: Domain, rto
     """Return a proved upper bound of sup |D^alpha f| on a box of the domain; see `Target.derivative_bound`."""
     with working_precision(_BITS):
         if sum(alpha) == 1:
-            axis = alpha.index(1)
-            return supremum(lambda box: _slope_bound(target, box, [axis]), domain, rtol)
+            return _steepest(target, [alpha.index(1)], domain, rtol)
         if len(alpha) == 1:
             return supremum(lambda box: _series_bound(target, box[0], alpha[0]), domain, rtol)
         return supremum(lambda box: _jet_bound(target, box, alpha), domain, rtol)
@@ -69,8 +69,15 @@ def derivative_bound(target: Target, alpha: tuple[int, ...], domain: Domain, rto
 def gradient_bound(target: Target, domain: Domain, rtol: float) -> float:
     """Return a proved bound of the Lipschitz constant in the maximum norm: sup of the gradient's l1 norm."""
     with working_precision(_BITS):
-        axes = list(range(target.dimension))
-        return supremum(lambda box: _slope_bound(target, box, axes), domain, rtol)
+        return _steepest(target, list(range(target.dimension)), domain, rtol)
+
+
+def _steepest(target: Target, axes: Sequence[int], domain: Domain, rtol: float) -> float:
+    if admits(target.program):
+        found = steepest(target.program, domain, axes, rtol)
+        if math.isfinite(found):
+            return found
+    return supremum(lambda box: _slope_bound(target, box, axes), domain, rtol)
 
 
 def range_bound(target: Target, domain: Domain, rtol: float) -> float:

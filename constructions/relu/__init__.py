@@ -15,6 +15,7 @@ from constructions.relu import narrow as _narrow
 from constructions.relu import piecewise_linear as _piecewise_linear
 from constructions.relu import piecewise_polynomial as _piecewise_polynomial
 from constructions.relu import polynomial as _polynomial
+from constructions.relu import power_taylor as _power_taylor
 from constructions.relu import powers as _powers
 from constructions.relu import relu_power as _relu_power
 from constructions.relu import simplicial as _simplicial
@@ -29,6 +30,7 @@ from constructions.relu.narrow import narrow
 from constructions.relu.piecewise_linear import piecewise_linear
 from constructions.relu.piecewise_polynomial import piecewise_polynomial
 from constructions.relu.polynomial import polynomial
+from constructions.relu.power_taylor import power_taylor
 from constructions.relu.powers import powers
 from constructions.relu.product import product
 from constructions.relu.relu_power import relu_power
@@ -55,6 +57,7 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (cached_patches, (1,), _cached_patches.DESCRIPTION, {"estimate": cached_weights}),
     (cached_narrow, (1,), _cached_narrow.DESCRIPTION, {"automatic": False}),
     (relu_power, (1,), _relu_power.DESCRIPTION, {"automatic": False}),
+    (power_taylor, (1, 2, 3), _power_taylor.DESCRIPTION, {"automatic": False}),
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
@@ -73,6 +76,7 @@ __all__ = [
     "piecewise_linear",
     "piecewise_polynomial",
     "polynomial",
+    "power_taylor",
     "powers",
     "product",
     "relu_power",

@@ -7,6 +7,9 @@ cores; the local coordinate is scale (x - centre) on every core and stays in [-1
 falls once more, before the first its unit relu(1 + s) cuts it off; the weight w(x_k) of the odd family
 is 0 where only the even family is valid and 1 where only the odd one is. A cell's indicator relu(T_i - (1-T_j) - ...) is
 exactly 1 on its core and 0 on all other cores.
+
+All this holds for units max(t, 0)^p, too: 0 and 1 are their own powers, and a step relu(1 - slope^p (x - a)^p) falls from 1
+to 0 on the same interval. Numbers other than 0 and 1 are then held by p units each (`Front.power`).
 """
 
 from __future__ import annotations
@@ -74,7 +77,8 @@ class Front:
     local[k][p]: number of the unit with 1 + local coordinate of family p on axis k, None if that family is empty;
     weight[k]: number of the unit with w (None with one cell); both in layer `reading`. `indicators` is the layer that
     carries the cells, and offset[family] the number of a family's first unit there. `drift` bounds the distance of the
-    local coordinates from their exact values: 0 unless the domain lies far from the origin.
+    local coordinates from their exact values: 0 unless the domain lies far from the origin. With a power p > 1 p units from
+    the numbers local[k][p] and weight[k] on hold max(t + REACH + j, 0)^p for the coordinate t, max(w + j, 0)^p for w.
     """
 
     layers: tuple[Layer, ...]
@@ -84,6 +88,12 @@ class Front:
     indicators: int
     drift: float
     offset: dict[tuple[int, ...], int]
+    power: int = 1
+
+
+#: What |local coordinate| stays below on the whole domain, cores or not, for powers 2 and 3: between two cores it is
+#: 1 + a u - (2 + a)(1 - (1 - u^p)^p) with u from 0 to 1 and a < 1.77, which lies in [-1.2, 1.3].
+REACH = fmpq(3, 2)
 
 
 def families(axes: list[Axis]) -> list[tuple[int, ...]]:
@@ -94,21 +104,28 @@ def families(axes: list[Axis]) -> list[tuple[int, ...]]:
     return found
 
 
-def front(axes: list[Axis]) -> Front:
-    """The Front of a grid: hinges, staircases, local coordinates and (d >= 2) cell indicators; O(cells) numpy work."""
-    falls = [_falls(axis) for axis in axes]
-    first = _hinges(falls)
-    second, where = _staircases(falls)
-    third, local, weight, place = _coordinates(axes, where, len(axes) > 1)
+def front(axes: list[Axis], power: int = 1) -> Front:
+    """The Front of a grid: hinges, staircases, local coordinates and (d >= 2) cell indicators; O(cells) numpy work.
+
+    Units are max(t, 0)^power. Raises UnreachableError for powers above 1 where float64 coordinates would not be exact.
+    """
+    falls = [_falls(axis, power) for axis in axes]
+    first = _hinges(falls, power)
+    second, where = _staircases(falls, power)
+    third, local, weight, place = _coordinates(axes, where, len(axes) > 1, power)
     layers = [first, second, third]
     offset: dict[tuple[int, ...], int] = {}
     drift = max(_drift(axis, p) for axis in axes for p in (0, 1) if len(axis.members(p)))
     if len(axes) == 1:
         for p in (0, 1):
             offset[(p,)] = where[0][p][0]
-        return Front(tuple(layers), local, weight, 3, 2, drift, offset)
-    layers.append(_indicators(axes, place, offset))
-    return Front(tuple(layers), local, weight, 3, 4, drift, offset)
+        return Front(tuple(layers), local, weight, 3, 2, drift, offset, power)
+    layers.append(_indicators(axes, place, offset, power))
+    return Front(tuple(layers), local, weight, 3, 4, drift, offset, power)
+
+
+def _name(power: int) -> str:
+    return "relu" if power == 1 else f"relu{power}"
 
 
 def _drift(axis: Axis, family: int) -> float:
@@ -134,7 +151,7 @@ def _last_reference(axis: Axis, family: int) -> float:
     return axis.start + (last + 0.5) * axis.pitch
 
 
-def _falls(axis: Axis) -> list[tuple[np.ndarray, float]]:
+def _falls(axis: Axis, power: int) -> list[tuple[np.ndarray, float]]:
     """(starts, slope) of the falling ramps: of the even family, of the odd family, of the weight w."""
     h, t = axis.pitch, axis.pitch / 32
     ramps: list[tuple[np.ndarray, float]] = []
@@ -142,31 +159,37 @@ def _falls(axis: Axis) -> list[tuple[np.ndarray, float]]:
         ends = axis.members(p) + 1
         if not (len(ends) and _overruns(axis, p)):
             ends = ends[:-1]
+        if power > 1 and p == 1:
+            # Before the first odd core nothing cuts the coordinate off: it falls once more there, too (kept last).
+            ends = np.append(ends, 0)
         ramps.append((axis.start + ends * h + t, float_up(1 / to_fmpq(h - 2 * t))))
     ramps.append((axis.start + np.arange(1, axis.cells) * h - t, float_up(1 / to_fmpq(2 * t))))
     return ramps
 
 
-def _hinges(falls: list[list[tuple[np.ndarray, float]]]) -> Layer:
+def _hinges(falls: list[list[tuple[np.ndarray, float]]], power: int) -> Layer:
     starts = [np.concatenate([ramp[0] for ramp in axis]) for axis in falls]
     source = np.concatenate([np.full(len(s), k, dtype=np.int32) for k, s in enumerate(starts)])
     count = len(source)
-    return layer("relu", -np.concatenate(starts), [block(0, np.arange(count + 1), source, np.ones(count))])
+    return layer(_name(power), -np.concatenate(starts), [block(0, np.arange(count + 1), source, np.ones(count))])
 
 
-def _staircases(falls: list[list[tuple[np.ndarray, float]]]) -> tuple[Layer, list[list[tuple[int, int]]]]:
+def _staircases(
+    falls: list[list[tuple[np.ndarray, float]]], power: int
+) -> tuple[Layer, list[list[tuple[int, int]]]]:
     # relu(1 - slope * hinge): exactly 1 before the ramp and exactly 0 after it.
     slopes, where, position = [], [], 0
     for axis in falls:
         spans = []
         for starts, slope in axis:
             spans.append((position, len(starts)))
-            slopes.append(np.full(len(starts), -slope))
+            slopes.append(np.full(len(starts), -float_up(to_fmpq(slope) ** power)))
             position += len(starts)
         where.append(spans)
     values = np.concatenate(slopes)
     count = len(values)
-    return layer("relu", np.ones(count), [block(1, np.arange(count + 1), np.arange(count), values)]), where
+    steps = [block(1, np.arange(count + 1), np.arange(count), values)]
+    return layer(_name(power), np.ones(count), steps), where
 
 
 class _Rows:
@@ -187,19 +210,19 @@ class _Rows:
         self.value.append(value)
         return len(self.bias) - 1
 
-    def layer(self) -> Layer:
-        """The finished ReLU layer."""
+    def layer(self, power: int) -> Layer:
+        """The finished layer."""
         count = len(self.bias)
         pointer = np.concatenate(([0], np.cumsum([len(i) for i in self.index])))
         blocks = [block(2, pointer, np.concatenate(self.index), np.concatenate(self.value))]
         rows = np.bincount([r for r, _, _ in self.inputs], minlength=count)
         start = np.concatenate(([0], np.cumsum(rows)))
         blocks.append(block(0, start, [s for _, s, _ in self.inputs], [v for _, _, v in self.inputs]))
-        return layer("relu", self.bias, blocks)
+        return layer(_name(power), self.bias, blocks)
 
 
 def _coordinates(
-    axes: list[Axis], where: list[list[tuple[int, int]]], indicate: bool
+    axes: list[Axis], where: list[list[tuple[int, int]]], indicate: bool, power: int
 ) -> tuple[Layer, list[list[int | None]], list[int | None], list[list[tuple[int, int]]]]:
     rows = _Rows()
     local: list[list[int | None]] = []
@@ -213,19 +236,33 @@ def _coordinates(
                 continue
             jump = axis.scale * (2 * axis.pitch)
             # 1 + scale * (x - last centre) + scale * 2h * sum of S_j: all S_j are 1 before the first fall.
-            bias = 1.0 - axis.scale * _last_reference(axis, p)
+            biases = _biases(axis, p, power)
             index = np.arange(begin, begin + count)
-            places.append(rows.add(bias, index, np.full(count, jump), k, axis.scale))
+            held = [rows.add(bias, index, np.full(count, jump), k, axis.scale) for bias in biases]
+            places.append(held[0])
         local.append(places)
         begin, count = where[k][2]
         sign = np.where(np.arange(count) % 2 == 0, -1.0, 1.0)
         last = float((axis.cells - 1) % 2)  # w after the last boundary; S falls in turn give 0, 1, 0, 1 ... before
-        weight.append(rows.add(last, np.arange(begin, begin + count), sign * 1.0) if count else None)
+        held = [rows.add(last + j, np.arange(begin, begin + count), sign * 1.0) for j in range(power) if count]
+        weight.append(held[0] if held else None)
     place: list[list[tuple[int, int]]] = []
     if indicate:
         for k, axis in enumerate(axes):
             place.append([_steps(rows, where[k][p], len(axis.members(p)), k == 0) for p in (0, 1)])
-    return rows.layer(), local, weight, place
+    return rows.layer(power), local, weight, place
+
+
+def _biases(axis: Axis, family: int, power: int) -> list[float]:
+    """The biases of the units that hold a local coordinate."""
+    centre = _last_reference(axis, family)
+    if power == 1:
+        return [1.0 - axis.scale * centre]
+    exact = [REACH + j - to_fmpq(axis.scale) * to_fmpq(centre) for j in range(power)]
+    found = [float_down(e) for e in exact]
+    if _drift(axis, family) or any(to_fmpq(f) != e for f, e in zip(found, exact, strict=True)):
+        raise UnreachableError("local-taylor: the cells are too fine for float64 so far from the origin")
+    return found
 
 
 def _steps(rows: _Rows, span: tuple[int, int], members: int, positive: bool) -> tuple[int, int]:
@@ -249,7 +286,9 @@ def _steps(rows: _Rows, span: tuple[int, int], members: int, positive: bool) -> 
     return first, members
 
 
-def _indicators(axes: list[Axis], place: list[list[tuple[int, int]]], offset: dict[tuple[int, ...], int]) -> Layer:
+def _indicators(
+    axes: list[Axis], place: list[list[tuple[int, int]]], offset: dict[tuple[int, ...], int], power: int
+) -> Layer:
     columns, position = [], 0
     for family in families(axes):
         sizes = [place[k][p][1] for k, p in enumerate(family)]
@@ -261,4 +300,4 @@ def _indicators(axes: list[Axis], place: list[list[tuple[int, int]]], offset: di
     index = np.concatenate(columns)
     count, d = index.shape
     values = np.tile(np.array([1.0] + [-1.0] * (d - 1)), count)
-    return layer("relu", np.zeros(count), [block(3, np.arange(count + 1) * d, index.ravel(), values)])
+    return layer(_name(power), np.zeros(count), [block(3, np.arange(count + 1) * d, index.ravel(), values)])

@@ -54,7 +54,7 @@ def choose(target: Target, eps: float, orders: Any) -> Choice:
         if not math.isfinite(tail_bound(target, grid(target, 1), order)):
             continue
         for share in _SHARES:
-            found = _cells_for(target, eps * share, order)
+            found = cells_for(target, eps * share, order)
             if found is None:
                 continue
             cells, polynomials = found
@@ -77,8 +77,8 @@ def front_weights(dimension: int, order: int, count: int, cells: int) -> float:
     return per_cell * count + dimension * cells * (10 if dimension == 1 else 14)
 
 
-def _cells_for(target: Target, goal: float, order: int) -> tuple[int, CellPolynomials] | None:
-    # The least number of cells per axis whose estimated truncation error meets the goal.
+def cells_for(target: Target, goal: float, order: int) -> tuple[int, CellPolynomials] | None:
+    """The least number of cells per axis whose estimated truncation error meets the goal, and their polynomials."""
     limit = int(MAXIMUM_CELLS ** (1 / target.dimension))
     low, high, best = 1, 2, None  # two cells at least: with one there is nothing to join
     while True:
@@ -130,7 +130,7 @@ def build(target: Target, eps: float, order: int, cells: int, *, proved: bool = 
         tail = tail_bound(target, axes, order)
         polynomials = (proved_polynomials if proved else float_polynomials)(target, axes, order, tail)
         stand = front(axes)
-        rounding = polynomials.rounding + _steps_rounding(polynomials) + _drift(polynomials, stand)
+        rounding = polynomials.rounding + steps_rounding(polynomials) + _drift(polynomials, stand)
         plan = Tail(polynomials, eps)
         rest = eps - (polynomials.truncation + rounding) * (1 + 1e-12)
         if rest > 0 and plan.choose_levels(rest * (1 - 1e-9)):
@@ -141,8 +141,8 @@ def build(target: Target, eps: float, order: int, cells: int, *, proved: bool = 
     raise UnreachableError(f"local-taylor: eps = {eps:g} was not reached with order {order} and {cells} cells per axis")
 
 
-def _steps_rounding(polynomials: CellPolynomials) -> float:
-    # One variable: a coefficient function is the sum of rounded steps; its values are off by the sum of roundings.
+def steps_rounding(polynomials: CellPolynomials) -> float:
+    """In one variable a coefficient function is the sum of rounded steps: a bound of the sum of the roundings."""
     total = 0.0
     for family, table in polynomials.coefficients.items():
         if len(family) == 1:
@@ -205,7 +205,7 @@ def splice(
 ) -> Network:
     """The network `tail` with its input v replaced by the row sources[v] = (layer, unit numbers, weights).
 
-    Exact: rows of several entries are read with weight 1 only, and single ones have weight 1.
+    Exact: rows of several entries are read with powers of two only, and single ones have weight 1.
     """
     base = len(layers)
     for part in tail.layers:

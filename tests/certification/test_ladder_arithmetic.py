@@ -193,3 +193,13 @@ def test_roots_above_one_are_allowed_for():
     assert arb(worst) <= arb(to_fmpq(bound)) and bound < 0.1
     far = b.build([square_form(b, b.relu(2 * b.input()), 9)])
     assert SquareBound(far, Target("4*x**2")).bound(0.75, 1.0) == float("inf")
+
+
+def test_a_unit_that_reads_nothing_has_values_in_double_double():
+    b = Builder(1)
+    net = b.build([b.relu(b.input() + b.relu(0 * b.input() + 1) - b.relu(0 * b.input() + fmpq(1, 3)))])
+    x = np.linspace(0, 1, 5)
+    (hi, lo), error = forward(Program(net), (x, np.zeros_like(x)), True, DoubleDouble)
+    for t, h, l in zip(x.tolist(), hi.tolist(), lo.tolist(), strict=True):
+        [exact] = evaluate_exact(net, [t])
+        assert abs(exact - to_fmpq(h) - to_fmpq(l)) <= to_fmpq(float(error.max()))

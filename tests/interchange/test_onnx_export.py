@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate, evaluate_exact
 from approx.evaluation.slack import running_bound
 from approx.interchange import from_onnx, onnx_write, to_onnx
-from approx.networks import Builder, Network, layer
+from approx.networks import Builder, Network, Values, layer
 from approx.networks.samples import random_network
 
 onnx = pytest.importorskip("onnx")
@@ -79,6 +80,45 @@ def test_other_activations(tmp_path: Path, name: str) -> None:
     report = to_onnx(network, tmp_path / "n.onnx")
     assert report.agrees and report.difference < 1e-14
     assert from_onnx(tmp_path / "n.onnx").activations == network.activations
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ["relu2", "relu3"])
+def test_rectified_powers_are_products_and_read_back_as_units(tmp_path: Path, name: str, dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    network = random_network(rng, inputs=2, hidden_layers=2, width=5, activations=(name,), skips=0)
+    network = Network(2, [replace(part, bias=Values(part.bias.floats.astype(dtype).astype(float)), blocks=tuple(
+        replace(b, values=Values(b.values.floats.astype(dtype).astype(float))) for b in part.blocks
+    )) for part in network.layers])  # fmt: skip
+    report = to_onnx(network, tmp_path / "n.onnx", dtype=dtype)
+    assert report.agrees and report.runtime.startswith("onnxruntime") and "agrees up to rounding" in str(report)
+    assert {n.op_type for n in onnx.load(tmp_path / "n.onnx").graph.node} == {"Gemm", "Relu", "Mul"}
+    again = from_onnx(tmp_path / "n.onnx")
+    points = rng.normal(size=(5, 2)).tolist()
+    assert name in again.activations <= {"identity", name, "relu", "relu2"}
+    assert evaluate_exact(again, points) == evaluate_exact(network, points)
+    # Units that nothing reads are left out.
+    assert again.size.units <= network.size.units and again.size.weights <= network.size.weights
+
+
+def test_a_network_of_cubes_reads_back_as_the_same_graph(tmp_path: Path) -> None:
+    b = Builder(2)
+    inner = [b.unit(b.input(0) - 0.25, "relu3"), b.unit(b.input(1) + b.input(0), "relu3")]
+    network = b.build([b.unit(inner[0] - 2 * inner[1] + 1, "relu3") - 3])
+    assert to_onnx(network, tmp_path / "n.onnx").agrees
+    assert from_onnx(tmp_path / "n.onnx") == network
+
+
+def test_products_of_other_things_are_refused(tmp_path: Path) -> None:
+    # Planted fault: the square of the sums instead of the units.
+    b = Builder(1)
+    to_onnx(b.build([b.unit(b.input() - 0.25, "relu2")]), tmp_path / "n.onnx")
+    model = onnx.load(tmp_path / "n.onnx")
+    product = next(n for n in model.graph.node if n.op_type == "Mul")
+    product.input[0] = next(n for n in model.graph.node if n.op_type == "Relu").input[0]
+    onnx.save(model, tmp_path / "bad.onnx")
+    with pytest.raises(UnsupportedError, match="product"):
+        from_onnx(tmp_path / "bad.onnx")
 
 
 def test_gelu_in_float32(tmp_path: Path) -> None:

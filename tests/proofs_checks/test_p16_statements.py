@@ -1,11 +1,11 @@
 """Do all statements of the 2016 paper hold here, and does a false one fail?"""
 
 import pytest
-from flint import fmpq
 
 from approx.errors import InputError
+from approx.networks import conversion
 from proofs_checks import Result, checks, report, run, statement
-from proofs_checks.activation_conversion import PiecewiseLinear, relu_from
+from proofs_checks.p16_error_bounds import conversion_from_relu
 from proofs_checks.statements import unregister
 
 
@@ -35,8 +35,7 @@ def test_report_and_failures_show():
         Result(True, "believed", "")
 
 
-def test_planted_wrong_activation_is_caught():
-    rho = PiecewiseLinear((fmpq(0), fmpq(1)), (fmpq(0), fmpq(1), fmpq(0)))
-    assert relu_from(rho, fmpq(1, 2), fmpq(1)) == fmpq(1, 2)
-    # a reach that is too small leaves the region where the formula holds
-    assert relu_from(rho, fmpq(5), fmpq(1)) != 5
+def test_planted_wrong_reach_is_caught(monkeypatch):
+    # A reach that is too small leaves the region where the formula of Proposition 1 holds.
+    monkeypatch.setattr(conversion, "_power_of_two", lambda value: value / 4)
+    assert not conversion_from_relu().ok
