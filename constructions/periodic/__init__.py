@@ -10,7 +10,7 @@ from constructions.periodic import deep_fourier as _deep_fourier
 from constructions.periodic.deep_fourier import deep_fourier
 
 ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
-    (deep_fourier, (1, 2), _deep_fourier.DESCRIPTION, {"automatic": False}),
+    (deep_fourier, (1, 2), _deep_fourier.DESCRIPTION, {}),
 )
 
 __all__ = ["ROWS", "deep_fourier"]

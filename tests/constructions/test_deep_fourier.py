@@ -10,6 +10,7 @@ import pytest
 from flint import arb, fmpq
 
 import approx
+import constructions
 from approx import Target
 from approx.errors import InputError, RegularityError, UnreachableError
 from approx.evaluation import evaluate_balls
@@ -177,3 +178,12 @@ def test_sums_of_sines_of_any_origin_are_certified():
     f = Target("2*sin(3*x+1/2)+sin(40*x)-1+x**2/1000")
     c = approx.certify(net, f)
     assert c.status == "tight" and math.isclose(c.upper, 1e-3, rel_tol=0.01) and "deep" not in c.method
+
+
+def test_build_considers_sines_where_they_are_allowed():
+    a = constructions.build("exp(x)", 1e-6, activations=("relu", "sin"))
+    assert a.method == "deep-fourier" and a.network.size.weights <= 13 and a.certificate.upper <= 1e-6
+    assert constructions.build("abs(x-1/3)", 1e-6, activations={"relu", "sin"}).network.size.weights == 5
+    for wrong in ("relu", (), ("relu", "sinus")):
+        with pytest.raises(InputError, match="activations"):
+            constructions.build("exp(x)", 1e-6, activations=wrong)
