@@ -98,7 +98,7 @@ def _least_order(cells: Cells, goal: float, order: int | None, least: int | None
         good, theta = tried(n)
         if good:
             break
-        failed, n = n, max(n + 1, n * 5 // 4)
+        failed, n = n, max(n + 1, n * 3 // 2)
     else:
         return None
     while n - failed > 1:
