@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from approx.approximant import Approximant
@@ -28,16 +28,18 @@ def build(
     rtol: float = 0.01,
     budget: Budget | None = None,
     progress: Progress | None = None,
+    activations: Collection[str] = ("relu",),
     **options: Any,
 ) -> Approximant:
     """The smallest Approximant with certified sup |target - network| <= eps among the constructions that apply.
 
-    With a `method` named, that construction alone, with its own options. The certificate is attached (certify=False
-    leaves it out and relies on the proved bound). Deterministic: the same call gives the same network. Ctrl-C ends the search
-    with the smallest network so far.
+    With a `method` named, that construction alone, with its own options; without one, those of the catalogue's automatic rows
+    that use no other `activations`: ("relu", "sin") lets sums of sines and deep Fourier networks compete. The certificate is
+    attached (certify=False leaves it out and relies on the proved bound). Deterministic: the same call gives the same network.
+    Ctrl-C ends the search with the smallest network so far.
 
-    Raises InputError (eps, method), DomainError (target undefined somewhere), RegularityError (a named method that does
-    not apply), UnreachableError when nothing certified reaches eps; `.best` is then the best certified result.
+    Raises InputError (eps, method, activations), DomainError (target undefined somewhere), RegularityError (a named method
+    that does not apply), UnreachableError when nothing certified reaches eps; `.best` is then the best certified result.
     """
     f = target if isinstance(target, Target) else Target(target)
     goal = _accuracy(eps)
@@ -51,7 +53,8 @@ def build(
         return _accept(_attempt(row, f, goal, certify, rtol, budget, say, options), goal, certify)
     if options:
         raise InputError("options", sorted(options), "no options without a named method")
-    return _smallest(f, goal, certify, rtol, budget, say)
+    rows = _rows(f, activations)
+    return _smallest(rows, f, goal, certify, rtol, budget, say)
 
 
 def _accuracy(eps: Any) -> float:
@@ -78,11 +81,26 @@ def _refuse_options(row: Construction, options: dict[str, Any]) -> None:
             raise InputError(name, options[name], f"the options of {row.name}: {', '.join(known) or 'none'}")
 
 
-def _smallest(f: Target, goal: float, certify: bool, rtol: float, budget: Budget | None, say: Progress) -> Approximant:
+def _rows(f: Target, activations: Collection[str]) -> list[Construction]:
+    known = sorted({name for r in catalogue() for name in r.activations})
+    if isinstance(activations, str) or not activations or not set(activations) <= set(known):
+        raise InputError("activations", activations, "a collection of names among " + ", ".join(known))
+    used = set(activations)
+    return [r for r in catalogue() if r.automatic and set(r.activations) <= used and r.reason_against(f) is None]
+
+
+def _smallest(
+    rows: list[Construction],
+    f: Target,
+    goal: float,
+    certify: bool,
+    rtol: float,
+    budget: Budget | None,
+    say: Progress,
+) -> Approximant:
     best: Approximant | None = None
     closest: Approximant | None = None
     reasons: list[str] = []
-    rows = [r for r in catalogue() if r.automatic and r.reason_against(f) is None]
     guesses = {r.name: r.estimate(f, goal) if r.estimate else 0 for r in rows}
     for number, row in enumerate(sorted(rows, key=lambda r: guesses[r.name])):
         say(row.name, number / len(rows))

@@ -11,7 +11,7 @@ from approx.approximant import Approximant
 from approx.errors import InputError
 from approx.studies.methods import Method, register
 from approx.targets import Target
-from constructions import relu, superexpressive
+from constructions import periodic, relu, superexpressive
 from constructions.promises import promise
 
 
@@ -117,7 +117,7 @@ def catalogue() -> Catalogue:
     >>> catalogue()["simplicial"].activations
     ('relu',)
     """
-    families = (*relu.ROWS, *superexpressive.ROWS)
+    families = (*relu.ROWS, *periodic.ROWS, *superexpressive.ROWS)
     return Catalogue(
         tuple(_row(builder, dimensions, description, **more) for builder, dimensions, description, more in families)
     )
@@ -127,8 +127,6 @@ def catalogue() -> Catalogue:
 def methods() -> dict[str, Method]:
     """The constructions by name as the studies of `approx.studies` call them."""
     return {
-        row.name: Method(
-            row.name, row.builder, reason_against=row.reason_against, promise=partial(promise, row.name)
-        )
+        row.name: Method(row.name, row.builder, reason_against=row.reason_against, promise=partial(promise, row.name))
         for row in catalogue()
     }
