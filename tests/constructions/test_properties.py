@@ -35,6 +35,8 @@ CASES = [
     ("simplicial", Target("exp(-(x**2+y**2))"), 5e-2, 2e-2, {}),
     ("deep-two-scale", Target("abs(x-1/3) - abs(2*x-1)/3"), 1e-1, 5e-3, {}),
     ("deep-two-scale", Target("sqrt(x) + sin(9*x)/9", (0, 3)), 2e-1, 5e-2, {"arithmetic": "float64", "digits": 3}),
+    ("deep-two-scale", Target("abs(x-y/3) - abs(2*y-1)/3"), 4e-1, 1e-1, {}),
+    ("deep-two-scale", Target("abs(x-y/3) - abs(2*z-1)/3"), 6e-1, 4e-1, {"arithmetic": "float64"}),
     ("narrow", Target("abs(x-1/3) - abs(2*x-1)/3"), 1e-1, 5e-3, {}),
     ("composition", Target("sin(pi*x)*cos(pi*y)/2"), 5e-2, 2e-2, {"search": False}),
     ("composition", Target("max(x, y)*x"), 1e-1, 2e-2, {"search": False}),
