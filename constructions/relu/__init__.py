@@ -59,7 +59,7 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
     (deep_two_scale, (1, 2, 3), _deep_two_scale.DESCRIPTION, {"automatic": False}),
-    (narrow, (1,), _narrow.DESCRIPTION, {"automatic": False}),
+    (narrow, (1, 2, 3), _narrow.DESCRIPTION, {"automatic": False}),
 )
 
 __all__ = [

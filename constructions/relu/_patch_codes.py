@@ -70,9 +70,9 @@ def _nodes(cells: int, steps: int, parities: Parities) -> tuple[np.ndarray, ...]
 
 
 def lead_digits(plan: PatchPlan) -> int:
-    """How many ternary digits the first level of a patch needs."""
+    """How many ternary digits the first level of a patch needs, at least one."""
     firsts = [plan.levels[_nodes(plan.cells, plan.steps, q)][..., 0].max() for q in classes(plan.dimension)]
-    most, digits = int(max(firsts)), 0
+    most, digits = int(max(firsts)), 1
     while 3**digits <= most:
         digits += 1
     return digits

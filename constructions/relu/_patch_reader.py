@@ -108,9 +108,8 @@ def _plan(rows: Rows, network: Network, target: Target) -> PatchPlan:
     cells, steps = grid_of(dict(rows[0][2])[0], rows[0][1], target)
     _, base, output = rows[-1]
     quantum = min(abs(w) for _, w in output)
-    # 2^d classes of terms: Psi (if there are lead digits), two gates a digit, and t for every step.
-    terms = len(output) // 2**d - 3 * (steps**d - 1)
-    lead = (terms - 1) // 2 if terms else 0
+    # 2^d classes of terms: Psi, two gates a digit, and t for every step.
+    lead = (len(output) // 2**d - 3 * (steps**d - 1) - 1) // 2
     length, codes = folds(cells), []
     for number, parities in enumerate(classes(d)):
         address = starts[length + 1] + number * (1 + d * (steps + 2))

@@ -1,6 +1,7 @@
 """Are two-scale networks of two and three variables the interpolants that they are said to be, at every point?"""
 
 import dataclasses
+import itertools
 import math
 from fractions import Fraction
 
@@ -122,7 +123,7 @@ def test_paths_addresses_and_places():
         for q in classes(2):
             found = np.sort(addresses(cells, q))
             assert len(set(found.tolist())) == len(found) and found[0] == 0 and found[-1] < 4 ** folds(cells)
-            assert set(places(found)) >= {int(a) for a, b in zip(found, found[1:], strict=False) if b == a + 1}
+            assert set(places(found)) >= {int(a) for a, b in itertools.pairwise(found) if b == a + 1}
 
 
 @pytest.mark.parametrize(("f", "cells", "steps"), CASES)
