@@ -61,8 +61,8 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
-    (deep_two_scale, (1,), _deep_two_scale.DESCRIPTION, {"automatic": False}),
-    (narrow, (1,), _narrow.DESCRIPTION, {"automatic": False}),
+    (deep_two_scale, (1, 2, 3), _deep_two_scale.DESCRIPTION, {"automatic": False}),
+    (narrow, (1, 2, 3), _narrow.DESCRIPTION, {"automatic": False}),
 )
 
 __all__ = [

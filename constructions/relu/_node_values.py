@@ -1,4 +1,4 @@
-"""What are the values of a target at very many points of an interval, with a proved bound of their rounding?
+"""What are the values of a target at very many points of a grid, with a proved bound of their rounding?
 
 Targets of + - *, integer powers, abs, relu, max and min are followed in float64 with a running error bound: every operation
 errs by at most 2^-53 of its result, and inherits the errors of its arguments; about 1 ns per operation and point. All
@@ -29,26 +29,29 @@ _Bounded = tuple[Any, float]
 def node_values(target: Target, numerators: np.ndarray, denominator: int) -> tuple[np.ndarray, float]:
     """(float64 values of f at lower + (upper - lower) n / denominator, proved bound of their errors).
 
+    numerators: (n,) in one variable, (n, d) in d variables; entries from 0 to denominator.
     Raises RegularityError where f has no finite value, UnreachableError beyond MOST_BALLS points that need balls.
     """
-    [(low, high)] = target.domain
-    first, width = to_float(low), to_float(high - low)
-    points = np.clip(first + width * (numerators / denominator), *target.domain.floats_inside()[0])
-    dyadic = denominator & (denominator - 1) == 0 and (low, high) == (0, 1)
-    moved = 0.0 if dyadic else 8 * _UNIT * (abs(first) + abs(width))
+    columns = numerators.reshape(len(numerators), target.dimension).T
+    dyadic = denominator & (denominator - 1) == 0
+    points, moved = [], []
+    for (low, high), column, inside in zip(target.domain, columns, target.domain.floats_inside(), strict=True):
+        first, width = to_float(low), to_float(high - low)
+        points.append(np.clip(first + width * (column / denominator), *inside))
+        moved.append(0.0 if dyadic and (low, high) == (0, 1) else 8 * _UNIT * (abs(first) + abs(width)))
     if isinstance(target, PolygonTarget):
         declared = target.declared
         if declared.evaluation_error is not None and declared.lipschitz is not None:
-            return _finite(target(points)), (declared.evaluation_error + declared.lipschitz * moved) * _SAFE
+            return _finite(target(points[0])), (declared.evaluation_error + declared.lipschitz * moved[0]) * _SAFE
     found = None if target.assumptions else _followed(target, points, moved)
     if found is not None:
         return _finite(found[0]), found[1]
-    if len(points) > MOST_BALLS:
+    if len(numerators) > MOST_BALLS:
         raise UnreachableError(
-            f"{len(points):,} nodal values in balls are more than {MOST_BALLS:,}; targets of + - *, powers, abs, max and min "
-            "are evaluated without balls"
+            f"{len(numerators):,} nodal values in balls are more than {MOST_BALLS:,}; targets of + - *, powers, "
+            "abs, max and min are evaluated without balls"
         )
-    return _by_balls(target, numerators, denominator)
+    return _by_balls(target, columns.T, denominator)
 
 
 def _finite(values: Any) -> np.ndarray:
@@ -58,12 +61,11 @@ def _finite(values: Any) -> np.ndarray:
 
 
 def _by_balls(target: Target, numerators: np.ndarray, denominator: int) -> tuple[np.ndarray, float]:
-    [(low, high)] = target.domain
-    step = (high - low) / denominator
+    steps = [(low, (high - low) / denominator) for low, high in target.domain]
     values, worst = np.empty(len(numerators)), 0.0
     with working_precision(80):
-        for i, n in enumerate(numerators.tolist()):
-            ball = target.ball([to_arb(low + step * n)])
+        for i, row in enumerate(numerators.tolist()):
+            ball = target.ball([to_arb(low + step * n) for (low, step), n in zip(steps, row, strict=True)])
             if not ball.is_finite():
                 raise RegularityError("f has no finite value at a node")
             values[i] = to_float(ball.mid())
@@ -71,15 +73,15 @@ def _by_balls(target: Target, numerators: np.ndarray, denominator: int) -> tuple
     return values, worst
 
 
-def _followed(target: Target, points: np.ndarray, moved: float) -> tuple[np.ndarray, float] | None:
+def _followed(target: Target, points: list[np.ndarray], moved: list[float]) -> tuple[np.ndarray, float] | None:
     if not target.is_rational:
         return None
-    values, worst = np.empty(len(points)), 0.0
-    for start in range(0, len(points), _CHUNK):  # so that all intermediate results stay in the cache
+    values, worst = np.empty(len(points[0])), 0.0
+    for start in range(0, len(values), _CHUNK):  # so that all intermediate results stay in the cache
         part = slice(start, start + _CHUNK)
         results: list[_Bounded] = []
         for step in target.program.instructions:
-            found = _step(step, results, points[part], moved)
+            found = _step(step, results, [p[part] for p in points], moved)
             if found is None:
                 return None
             results.append(found)
@@ -88,14 +90,16 @@ def _followed(target: Target, points: np.ndarray, moved: float) -> tuple[np.ndar
     return values, worst
 
 
-def _step(step: Instruction, results: list[_Bounded], points: np.ndarray, moved: float) -> _Bounded | None:
+def _step(
+    step: Instruction, results: list[_Bounded], points: list[np.ndarray], moved: list[float]
+) -> _Bounded | None:
     arguments = [results[i] for i in step.arguments]
     match step.operation:
         case "number":
             value = to_float(step.data)
             return value, 0.0 if to_fmpq(value) == step.data else 2 * _UNIT * abs(value) + _TINY
         case "variable":
-            return points, moved
+            return points[step.data], moved[step.data]
         case "neg":
             return -arguments[0][0], arguments[0][1]
         case "abs":

@@ -1,4 +1,4 @@
-"""Between which slopes does a target lie on every one of very many short intervals? Interval arithmetic on arrays.
+"""Between which slopes does a target lie on very many short intervals or small boxes? Interval arithmetic on arrays.
 
 Targets of + - *, integer powers, abs, relu, max and min: values and slopes are carried as float64 intervals through the
 expression, widened at every operation by more than its rounding; where the sign that an abs, a max or a min depends on is
@@ -22,7 +22,7 @@ _CHUNK = 1 << 14
 
 
 class _Range(NamedTuple):
-    """Values in [low, high], slopes (derivatives wherever they exist) in [left, right]; arrays or floats."""
+    """Values in [low, high], shape (n,) or (); partial slopes in [left, right], shape (d, n), (d, 1) or ()."""
 
     low: np.ndarray
     high: np.ndarray
@@ -34,46 +34,58 @@ def step_slopes(target: Target, index: np.ndarray, total: int) -> tuple[np.ndarr
     """(least, greatest) slope of f per unit of x on [lower + w k/total, lower + w (k+1)/total], k in `index`; proved.
 
     f lies between the lines of these slopes through each of its points there. Infinite where f is not Lipschitz.
+    In d variables `index` has shape (n, d), and the partial slopes on the boxes have shape (d, n).
     """
     exponent, constant = target.hoelder()
     limit = constant if exponent == 1.0 else np.inf
-    least, greatest = np.full(len(index), -limit), np.full(len(index), limit)
-    if target.assumptions or not getattr(target, "is_rational", False):
-        return least, greatest
-    [(low, high)] = target.domain
-    first, width = to_float(low), to_float(high - low)
-    slack = _WIDE * (abs(first) + abs(width))
-    for start in range(0, len(index), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        ends = first + width * (index[part] / total), first + width * ((index[part] + 1) / total)
-        one = np.ones(len(ends[0]))
-        found = _followed(target, _Range(ends[0] - slack, ends[1] + slack, one, one))
-        if found is None:
-            break
-        least[part] = np.maximum(least[part], found.left)
-        greatest[part] = np.minimum(greatest[part], found.right)
-    return least, greatest
+    corners = index.reshape(len(index), target.dimension).T
+    least, greatest = np.full(corners.shape, -limit), np.full(corners.shape, limit)
+    if not target.assumptions and getattr(target, "is_rational", False):
+        for start in range(0, len(index), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            found = _followed(target, _box(target, corners[:, part], total))
+            if found is None:
+                break
+            least[:, part] = np.maximum(least[:, part], found.left)
+            greatest[:, part] = np.minimum(greatest[:, part], found.right)
+    return (least[0], greatest[0]) if target.dimension == 1 else (least, greatest)
 
 
-def _followed(target: Target, x: _Range) -> _Range | None:
+def _box(target: Target, corners: np.ndarray, total: int) -> list[_Range]:
+    """The coordinates on boxes of one step, slightly widened, each with its own unit slope."""
+    found = []
+    for k, ((low, high), corner) in enumerate(zip(target.domain, corners, strict=True)):
+        first, width = to_float(low), to_float(high - low)
+        slack = _WIDE * (abs(first) + abs(width))
+        unit = np.zeros((len(corners), 1))
+        unit[k] = 1.0
+        ends = first + width * (corner / total), first + width * ((corner + 1) / total)
+        found.append(_Range(ends[0] - slack, ends[1] + slack, unit, unit))
+    return found
+
+
+def _followed(target: Target, x: list[_Range]) -> _Range | None:
     results: list[_Range] = []
     for step in target.program.instructions:
         found = _step(step, [results[i] for i in step.arguments], x)
         if found is None:
             return None
         results.append(found)
-    last = _Range(*(np.broadcast_to(part, x.low.shape) for part in results[-1]))
-    return last if all(np.isfinite(part).all() for part in last) else None
+    last = results[-1]
+    shape = x[0].low.shape
+    low, high = (np.broadcast_to(part, shape) for part in last[:2])
+    left, right = (np.broadcast_to(part, (len(x), *shape)) for part in last[2:])
+    return _Range(low, high, left, right) if all(np.isfinite(p).all() for p in (low, high, left, right)) else None
 
 
-def _step(step: Instruction, arguments: list[_Range], x: _Range) -> _Range | None:
+def _step(step: Instruction, arguments: list[_Range], x: list[_Range]) -> _Range | None:
     match step.operation:
         case "number":
             value, zero = np.array(to_float(step.data)), np.array(0.0)
             exact = to_fmpq(float(value)) == step.data
             return _Range(value, value, zero, zero) if exact else _widened(value, value, zero, zero)
         case "variable":
-            return x
+            return x[step.data]
         case "neg":
             return _negative(arguments[0])
         case "abs":

@@ -17,15 +17,22 @@ Unit = tuple[Any, Mapping[str, Any]]
 INPUT = "input"
 
 
+def input_name(axis: int) -> str:
+    """The channel of an input."""
+    return f"{INPUT}{axis}" if axis else INPUT
+
+
 class StrictLayers:
     """Writes the standard fully-connected form layer by layer: no skips, since a unit can only name channels of the last layer.
 
-    A number that must survive is carried by a unit max(t, 0) of its own, so it has to be non-negative.
+    A number that must survive is carried by a unit max(t, 0) of its own, so it has to be non-negative. The inputs are the
+    channels "input", "input1", "input2" of layer 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = 1) -> None:
+        self._inputs = inputs
         self._layers: list[Any] = []
-        self._place = {INPUT: 0}
+        self._place = {input_name(k): k for k in range(inputs)}
         self._pool: dict[Any, int] = {fmpq(0): 0}
 
     def relu(self, **units: Unit) -> None:
@@ -33,9 +40,9 @@ class StrictLayers:
         self._add("relu", units)
 
     def output(self, bias: Any, weights: Mapping[str, Any]) -> Network:
-        """The Network of one input and one output."""
+        """The Network of one output."""
         self._add("identity", {"output": (bias, weights)})
-        return Network(1, self._layers, list(self._pool))
+        return Network(self._inputs, self._layers, list(self._pool))
 
     def _add(self, activation: str, units: Mapping[str, Unit]) -> None:
         columns, weights, counts, biases = [], [], [0], []

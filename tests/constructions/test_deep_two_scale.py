@@ -298,8 +298,8 @@ def test_bad_options_are_refused(options, match):
 
 
 def test_targets_that_do_not_apply_are_refused():
-    with pytest.raises(RegularityError, match="one variable"):
-        deep_two_scale(Target("x+y"), 1e-2)
+    with pytest.raises(RegularityError, match="1 to 3 variables"):
+        deep_two_scale(Target("x1+x2+x3+x4"), 1e-2)
     with pytest.raises(UnreachableError, match="fine nodes"):
         deep_two_scale(ROUGH, 1e-12)
 

@@ -1,0 +1,156 @@
+"""Which networks are two-scale networks of several variables, and what is their error? Read, rebuilt, compared, enclosed.
+
+As in one variable (_two_scale_reader): the numbers of a plan stand at known places among the weights, and a network is
+recognised only if the plan so read gives back the very same network, weight for weight. Then the theorem of _patch_network
+says which interpolant it computes, everywhere, and _patch_enclosure bounds the error of that interpolant; the lower bound is an
+exact evaluation of the network itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from flint import arb, fmpq
+
+from approx.certification.budget import Work
+from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
+from approx.evaluation import evaluate_exact
+from approx.evaluation.cache import cached
+from approx.networks import Network
+from approx.numbers import float_down, working_precision
+from approx.targets import Target
+from constructions.relu._patch_codes import addresses, chunks, classes, codes_at, digits_of, folds, put_levels
+from constructions.relu._patch_enclosure import PatchSearch, patch_values
+from constructions.relu._patch_network import patch_network, unfolded
+from constructions.relu._patch_plan import PatchPlan
+from constructions.relu._patch_search import MAXIMUM_NODES
+from constructions.relu._two_scale_reader import Rows, exact_number, whole
+
+Reader = Callable[[Rows, Network, Target], PatchPlan]
+Writer = Callable[[PatchPlan, Target], Network]
+#: How plans are read off networks of one form, and written again: (reader, writer).
+_FORMS: list[tuple[Reader, Writer]] = []
+
+
+def add_form(read: Reader, write: Writer) -> None:
+    """Let networks be recognised that `write(plan, target)` makes, when `read(rows, network, target)` finds their plan.
+
+    A reader may raise ValueError, IndexError or KeyError (InputError among them) on networks of another form.
+    """
+    _FORMS.append((read, write))
+
+
+def read_patches(network: Network, target: Target) -> PatchPlan | None:
+    """The plan of a network that is exactly a two-scale network on the target's box, else None; O(weights)."""
+    d = target.dimension
+    if network.inputs != d or network.outputs != 1 or d not in (2, 3) or len(network.layers) < 6:
+        return None
+    if network.activations != {"relu", "identity"} or not network.tags["rational"]:
+        return None
+    key = (target.domain.lower, target.domain.upper)
+    known = cached(network, "two-scale-patches", dict)
+    if key not in known:
+        known[key] = _read(network, target)
+    return known[key]
+
+
+def _read(network: Network, target: Target) -> PatchPlan | None:
+    rows = network.exact_rows()
+    for read, write in _FORMS:
+        try:
+            plan = read(rows, network, target)
+        except (IndexError, KeyError, ValueError, ZeroDivisionError):  # not of this form
+            continue
+        if write(plan, target).exact_rows() == rows:
+            return plan
+    return None
+
+
+def grid_of(slope: fmpq, bias: fmpq, target: Target) -> tuple[int, int]:
+    """(N, M) from what the first class folds, slope x_1 + bias with slope (N M - 1)/(2 M 2^L width); raises ValueError."""
+    low, high = target.domain[0]
+    share = slope * (high - low)
+    steps = int(share.q)
+    while steps % 2 == 0:
+        steps //= 2
+    for length in range(1, 40):
+        cells = share * 2 ** (length + 1) + fmpq(1, steps)
+        if cells.q == 1 and int(cells.p) >= 3 and folds(int(cells.p)) == length:
+            found = int(cells.p), steps
+            if unfolded(target.domain, 0, *found, 0) == (slope, bias):
+                return found
+    raise ValueError("no grid")
+
+
+def assembled(
+    cells: int, steps: int, lead: int, base: fmpq, quantum: fmpq, codes: list[list[list[int]]], dimension: int
+) -> PatchPlan:
+    """The plan of these numbers; codes[class][number of the code] lists codes at the class's rising addresses.
+
+    Raises ValueError beyond MAXIMUM_NODES fine nodes.
+    """
+    if (cells * steps) ** dimension > MAXIMUM_NODES:
+        raise ValueError("more nodes than are built")
+    levels = np.zeros((cells * steps,) * dimension, dtype=np.int64)
+    total = lead + steps**dimension - 1
+    for parities, tables in zip(classes(dimension), codes, strict=True):
+        parts = chunks(total, len(tables))
+        digits = [digits_of(codes, p.stop - p.start) for codes, p in zip(tables, parts, strict=True)]
+        put_levels(levels, cells, steps, parities, lead, np.concatenate(digits, axis=1))
+    return PatchPlan(cells, steps, len(codes[0]), exact_number(base), exact_number(quantum), levels)
+
+
+def _plan(rows: Rows, network: Network, target: Target) -> PatchPlan:
+    d = target.dimension
+    counts = [layer.units for layer in network.layers]
+    starts = [d, *(d + np.cumsum(counts)).tolist()]  # the number of the first unit of layer 1, 2, ...
+    cells, steps = grid_of(dict(rows[0][2])[0], rows[0][1], target)
+    _, base, output = rows[-1]
+    quantum = min(abs(w) for _, w in output)
+    # 2^d classes of terms: Psi, two gates a digit, and t for every step.
+    lead = (len(output) // 2**d - 3 * (steps**d - 1) - 1) // 2
+    length, codes = folds(cells), []
+    for number, parities in enumerate(classes(d)):
+        address = starts[length + 1] + number * (1 + d * (steps + 2))
+        hinges = {}
+        for unit in range(starts[length + 2], starts[length + 3]):
+            _, bias, inputs = rows[unit - d]
+            if inputs == [(address, 1)]:
+                hinges[unit] = whole(-bias)
+        found = np.sort(addresses(cells, parities))
+        tables = []
+        for unit in range(starts[length + 3], starts[length + 4]):
+            _, bias, inputs = rows[unit - d]
+            if inputs and all(u in hinges for u, _ in inputs):
+                tables.append(codes_at(found, whole(bias), {hinges[u]: whole(w) for u, w in inputs}))
+        codes.append(tables)
+    return assembled(cells, steps, lead, base, quantum, codes, d)
+
+
+add_form(_plan, patch_network)
+
+
+@register
+def patch_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
+    """(lower, upper, witness, method) for a two-scale network of 2 or 3 variables, otherwise None."""
+    plan = read_patches(network, target)
+    if plan is None:
+        return None
+    search = PatchSearch(plan, target, work)
+    lower, witness = 0.0, tuple(target.domain.lower)
+    for place in search.places[:-3:-1]:
+        x = tuple(low + (high - low) * p for p, (low, high) in zip(place, target.domain, strict=True))
+        value = evaluate_exact(network, [x])[0]
+        with working_precision(160):
+            gap = float_down(abs(target.ball([arb(c) for c in x]) - arb(value)))
+        if gap > lower:
+            lower, witness = gap, x
+    return lower, max(lower, search.upper), witness, f"{STRUCTURE_ONLY} (two scales, digits decoded exactly)"
+
+
+@register_evaluator
+def patch_evaluator(network: Network, target: Target, points: np.ndarray) -> np.ndarray | None:
+    """Float64 values of a two-scale network at points (n, d) from its interpolant (no bound of rounding), else None."""
+    plan = read_patches(network, target)
+    return None if plan is None else patch_values(plan, target, points)
