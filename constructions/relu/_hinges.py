@@ -13,6 +13,7 @@ from approx.targets.cover import Cover, taylor_cover
 from approx.targets.declared_cover import declared_cover
 
 _UNIT = 2.0**-53
+FINE = 4096  # points, at least, on which densities of knots are sampled
 
 
 @dataclass(frozen=True)

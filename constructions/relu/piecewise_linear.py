@@ -15,6 +15,7 @@ from approx.numbers import arb_interval, to_float, to_fmpq, working_precision
 from approx.targets import Target
 from approx.targets.cover import Cover
 from constructions.relu._hinges import (
+    FINE,
     HingeFunction,
     fine_cover,
     hinge_error,
@@ -137,7 +138,7 @@ class _Density:
     """The cumulative integral of |f''|^(1/2) at fine points; a guess, sampled from the cover's models."""
 
     def __init__(self, cover: Cover, kinks: np.ndarray) -> None:
-        points, _ = refine(cover, np.unique(np.concatenate((cover.edges, kinks))), 32)
+        points, _ = refine(cover, np.unique(np.concatenate((cover.edges, kinks))), max(32, FINE // len(cover)))
         cell = cover.cell_of((points[:-1] + points[1:]) / 2)
         size = np.zeros(len(cell))
         for place in (points[:-1], (points[:-1] + points[1:]) / 2, points[1:]):

@@ -20,7 +20,7 @@ from approx.numbers import float_up, to_float, to_fmpq
 from approx.targets import Target
 from approx.targets.cover import Cover
 from constructions.relu._bent import Bent, bent_error, deviations
-from constructions.relu._hinges import HingeFunction, fine_cover, hinge_function, inner_kinks, refine, values_at
+from constructions.relu._hinges import FINE, HingeFunction, fine_cover, hinge_function, inner_kinks, refine, values_at
 from constructions.relu.square import square_form
 
 DESCRIPTION = {
@@ -112,7 +112,7 @@ class _Shape:
     def __init__(self, target: Target, cover: Cover) -> None:
         kinks = inner_kinks(target, cover)
         points, _ = refine(cover, np.insert(cover.edges[[0, -1]], 1, kinks), 1)
-        points, _ = refine(cover, points, 16)
+        points, _ = refine(cover, points, max(16, FINE // len(cover)))
         middle = (points[:-1] + points[1:]) / 2
         low, high = cover.model_curvature(middle, middle, cover.cell_of(middle))
         with np.errstate(invalid="ignore"):
