@@ -31,7 +31,7 @@ _ORDER = 8
 _HIGHEST = arb(17) / 16
 _BITS = 128
 #: Networks with fewer levels of squares are searched by their pieces alone; with more kept units models cost too much.
-_LEAST_LEVELS, _MOST_STEPS, _MOST_WEIGHTS = 8, 2_000, 20_000
+_LEAST_LEVELS, _MOST_STEPS, _MOST_WEIGHTS = 8, 200, 20_000
 
 
 @dataclass(frozen=True)
