@@ -49,6 +49,11 @@ def _two_scales(target: Target, options: Options) -> Promise:
     return Promise(p * alpha / d, p - 1, f"P18 Theorem 2, p alpha/d with p = {p:g}, alpha = {alpha:g}")
 
 
+def _smooth_two_scales(target: Target, options: Options) -> Promise:
+    p = float(options.get("rate", 4))
+    return Promise(p, p / 2 - 1, f"P19, deep discontinuous phase, r = 2, p = {p:g}")
+
+
 def _narrow(target: Target, options: Options) -> Promise:
     alpha, d = target.hoelder()[0], target.dimension
     return Promise(2 * alpha / d, 1.0, f"P18 Theorem 2, constant width, 2 alpha/d with alpha = {alpha:g}")
@@ -66,6 +71,7 @@ _PROMISES: dict[str, Callable[[Target, Options], Promise | None]] = {
     "relu-power": _spline,
     "deep-two-scale": _two_scales,
     "narrow": _narrow,
+    "hoelder-two-scale": _smooth_two_scales,
     "cached-patches": _cached(0.0, "P16 Theorem 2: 1/(W ln W)"),
     "cached-narrow": _cached(1.0, "P17: 1/(W ln W) at constant width"),
 }

@@ -10,6 +10,7 @@ from constructions.relu import cached_narrow as _cached_narrow
 from constructions.relu import cached_patches as _cached_patches
 from constructions.relu import composition as _composition
 from constructions.relu import deep_two_scale as _deep_two_scale
+from constructions.relu import hoelder_two_scale as _hoelder_two_scale
 from constructions.relu import local_taylor as _local_taylor
 from constructions.relu import narrow as _narrow
 from constructions.relu import piecewise_linear as _piecewise_linear
@@ -25,6 +26,7 @@ from constructions.relu.cached_narrow import cached_narrow
 from constructions.relu.cached_patches import cached_patches
 from constructions.relu.composition import composition
 from constructions.relu.deep_two_scale import deep_two_scale
+from constructions.relu.hoelder_two_scale import hoelder_two_scale
 from constructions.relu.local_taylor import local_taylor
 from constructions.relu.narrow import narrow
 from constructions.relu.piecewise_linear import piecewise_linear
@@ -63,6 +65,7 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
     (deep_two_scale, (1, 2, 3), _deep_two_scale.DESCRIPTION, {"automatic": False}),
     (narrow, (1, 2, 3), _narrow.DESCRIPTION, {"automatic": False}),
+    (hoelder_two_scale, (1,), _hoelder_two_scale.DESCRIPTION, {"automatic": False}),
 )
 
 __all__ = [
@@ -71,6 +74,7 @@ __all__ = [
     "cached_patches",
     "composition",
     "deep_two_scale",
+    "hoelder_two_scale",
     "local_taylor",
     "narrow",
     "piecewise_linear",
