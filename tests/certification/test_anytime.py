@@ -134,3 +134,17 @@ def test_memory_is_bounded_and_too_little_of_it_is_refused(hard):
     assert c.status == "tight"
     with pytest.raises(InputError, match="memory"):
         Budget(memory=1000)
+
+
+def test_blocks_of_unbounded_cost_are_cut_like_very_dear_ones():
+    """Networks of 10^300 pieces overflow the estimate of the cost: that must not end in an OverflowError."""
+    from approx.certification import ladder
+
+    class Everywhere:
+        def coarse(self, left, right):
+            return 1.0
+
+    block = ladder.Block(0.0, 1.0, 2.0, float("inf"))
+    parts = ladder._parts(Everywhere(), block, 1000)
+    assert len(parts) == len(ladder._parts(Everywhere(), ladder.Block(0.0, 1.0, 2.0, 1e300), 1000)) > 1
+    assert (parts[0].left, parts[-1].right) == (0.0, 1.0) and all(p.upper == 1.0 for p in parts)
