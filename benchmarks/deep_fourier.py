@@ -54,7 +54,8 @@ def curve(f: Target, ladder: tuple[float, ...], builder: Callable[..., Any], **o
         except ApproxError:
             continue
         points.append((a.network.size.weights, min(c.upper, a.bound)))
-    return sorted(set(points))
+    # Of several networks with as many weights, the best.
+    return sorted({w: min(e for v, e in points if v == w) for w, _ in points}.items())
 
 
 def picture(path: str | Path) -> None:
@@ -85,6 +86,8 @@ def picture(path: str | Path) -> None:
         )
     axes[0].set_xscale("log")
     axes[1].set_xscale("log")
+    axes[1].set_xticks([50, 100, 200, 400, 800], ["50", "100", "200", "400", "800"])
+    axes[1].minorticks_off()
     axes[2].set_xscale("function", functions=(lambda w: abs(w) ** 0.5, lambda s: s**2))
     for ax, text in zip(
         axes, ("sin(7x) exp(-x)/(1+x²)", "1/(1+2500 x²) on [-1, 1]", "exp(-(x²+y²)) on [-1, 1]²"), strict=True

@@ -30,14 +30,14 @@ _LEAST = fmpq(1, 2**80)
 
 @dataclass(frozen=True)
 class Group:
-    """What a group computes: frequencies, amplitudes, and per state (by its number) the phases y of all sines in [0, 1).
+    """What a group computes: frequencies, and per state (by its number) the amplitudes and the phases y of all sines.
 
     Phases are integers in units of 2^-width, each wrong by at most `slack` units.
     """
 
     seams: Seams
     frequencies: tuple[tuple[fmpq, ...], ...]
-    amplitudes: tuple[fmpq, ...]
+    amplitudes: dict[int, tuple[fmpq, ...]]
     phases: dict[int, tuple[int, ...]]
     width: int
     slack: float
@@ -45,7 +45,7 @@ class Group:
     def balls(self, number: int, point: list[fmpq]) -> arb:
         """A ball that contains g - centre at an exact point, for one state."""
         total, turn = arb(0), arb(2) ** self.width
-        for w, c, y in zip(self.frequencies, self.amplitudes, self.phases[number], strict=True):
+        for w, c, y in zip(self.frequencies, self.amplitudes[number], self.phases[number], strict=True):
             angle = sum((a * x for a, x in zip(w, point, strict=True)), fmpq(0))
             total += arb(c) * (arb(angle) + 2 * arb.pi() * (arb(y, self.slack) / turn)).sin()
         return total
@@ -84,7 +84,8 @@ def decoded_group(cells: Cells, seams: Seams, coded: Coded, bits: int) -> Group:
         slack = max(slack, units)
     numbers = [number for number, _ in cells.states()]
     phases = {number: tuple(int(c[cells.count - number - 1]) for c in columns) for number in numbers}
-    return Group(seams, coded.frequencies, coded.amplitudes, phases, width, slack + 1)
+    amplitudes = dict.fromkeys(numbers, coded.amplitudes)
+    return Group(seams, coded.frequencies, amplitudes, phases, width, slack + 1)
 
 
 def _phases(cells: Cells, fit: Fit, centre: float) -> tuple[list, list, list[list[arb]]]:

@@ -42,11 +42,10 @@ class GroupModels:
         self.centre, self.offset = centre, to_float(centre)
         omegas = [[to_float(v) for v in w] for w in group.frequencies]
         self.omegas = np.array(omegas).reshape(-1, cells.target.dimension)
-        self.amplitudes = np.array([to_float(c) for c in group.amplitudes])
 
     @cached_property
-    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(numbers -> row, middles of the places (rows, d), angles there (rows, sines)) of all states."""
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(numbers -> row, middles of the places (rows, d), angles there and amplitudes (rows, sines)) of all states."""
         rows = np.full(self.cells.count, -1)
         middles: list[list[float]] = []
         angles: list[list[float]] = []
@@ -58,8 +57,9 @@ class GroupModels:
                 exact = [to_fmpq(v) for v in middle]
                 middles.append(middle)
                 angles.append(self._angles(number, exact, turn))
-        shape = len(middles), len(self.amplitudes)
-        return rows, np.array(middles), np.array(angles).reshape(shape)
+        shape = len(middles), len(self.group.frequencies)
+        sizes = [[to_float(c) for c in self.group.amplitudes[number]] for number, _ in self.cells.states()]
+        return rows, np.array(middles), np.array(angles).reshape(shape), np.array(sizes).reshape(shape)
 
     def _angles(self, number: int, exact: list[Any], turn: arb) -> list[float]:
         phases = self.group.phases[number]
@@ -82,14 +82,14 @@ class GroupModels:
 
     def values(self, points: np.ndarray) -> np.ndarray:
         """Float64 values of the group's function at points (n, d)."""
-        rows, (_, middles, angles) = self.rows_of(points), self.tables
+        rows, (_, middles, angles, sizes) = self.rows_of(points), self.tables
         inner = (points - middles[rows]) @ self.omegas.T + angles[rows]
-        return self.offset + np.sin(inner) @ self.amplitudes
+        return self.offset + (np.sin(inner) * sizes[rows]).sum(axis=1)
 
     def models(self, centre: np.ndarray, half: np.ndarray) -> Model:
         """The Model of the function on boxes that each lie in the place of one state."""
-        rows, (_, middles, angles) = self.rows_of(centre), self.tables
-        order, count = self.monomials.order, len(self.amplitudes)
+        rows, (_, middles, angles, sizes) = self.rows_of(centre), self.tables
+        order, count, sizes = self.monomials.order, sizes.shape[1], sizes[rows]
         a = (centre - middles[rows]) @ self.omegas.T + angles[rows]
         b = half[:, None, :] * self.omegas[None, :, :]
         reach = np.abs(b).sum(axis=2)
@@ -101,14 +101,14 @@ class GroupModels:
             term = derivatives[degree % 4] / math.prod(map(math.factorial, index))
             for axis, power in enumerate(index):
                 term = term * b[:, :, axis] ** power
-            result[k, 0] = term @ self.amplitudes
+            result[k, 0] = (term * sizes).sum(axis=1)
         result[0, 0] += self.offset
         rest = reach ** (order + 1) / math.factorial(order + 1)
         # The absolute values of the terms of one sine sum to at most exp(reach).
         most = np.exp(np.minimum(reach, 700.0))
         rounding = 2.0**-51 * (np.abs(a) + reach + 8) + 2.0**-53 * (count + 2 * order + 12)
         slack = 2 * math.pi * self.group.slack * 2.0**-self.group.width
-        error = (rest * (1 + 2.0**-40) + rounding * most + slack) @ np.abs(self.amplitudes)
+        error = ((rest * (1 + 2.0**-40) + rounding * most + slack) * np.abs(sizes)).sum(axis=1)
         error = error * (1 + 2.0**-40) + 2.0**-51 * abs(self.offset)
         return Model(result, error[None, :], order).closed()
 

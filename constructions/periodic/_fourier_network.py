@@ -39,26 +39,36 @@ def fourier_network(plan: FourierPlan, target: Target) -> Network:
     """The Network of a plan on the target's box."""
     cells, b = Cells(target, plan.digits), Builder(target.dimension)
     axes = range(target.dimension)
-    digits = {(i, seam): _digits(b, cells, i, seam) for i in axes for seam in (False, True)}
-    near = [_near(b, cells, i) for i in axes]
+    digits = {(i, seam): cell_digits(b, cells, i, seam) for i in axes for seam in (False, True)}
+    near = [nearness(b, cells, i) for i in axes]
     theta = arccos(fmpq(1, 2 ** (plan.bits + 1)))
     forms: dict[Seams, Form] = {}
     for seams in cells.kinds():
         coded = plan.groups[seams]
-        address = linear_combination([(cells.per_axis**i, digits[i, i in seams]) for i in axes], fmpq(1))
+        address = linear_combination(
+            [place for i in axes for place in spelled(cells, i, digits[i, i in seams])], fmpq(1)
+        )
         cosine = b.unit(theta * address + pi() / 2, "sin")
         sines = []
         for w, c, a in zip(coded.frequencies, coded.amplitudes, coded.integers, strict=True):
             inner = linear_combination([*((v, b.input(i)) for i, v in enumerate(w)), (4 * a * pi(), cosine)])
             sines.append((c, b.unit(inner, "sin")))
         forms[seams] = linear_combination(sines)
-    for i in axes:
+    return b.build([selected(b, forms, near, plan.clip) + plan.centre])
+
+
+def selected(b: Builder, forms: dict[Seams, Form], near: list[Form], clip: fmpq) -> Form:
+    """The form of the group that counts, chosen axis by axis."""
+    for i, close in enumerate(near):
         forms = {
-            s: _selected(b, form, forms[tuple(sorted((*s, i)))], near[i], plan.clip)
-            for s, form in forms.items()
-            if i not in s
+            s: _clipped(b, form, forms[tuple(sorted((*s, i)))], close, clip) for s, form in forms.items() if i not in s
         }
-    return b.build([forms[()] + plan.centre])
+    return forms[()]
+
+
+def spelled(cells: Cells, axis: int, digits: list[Form]) -> list[tuple[int, Form]]:
+    """(N^axis 2^(m-1-j), 1 - digit j) for all j: they sum up to N^axis (N - 1 - the number of the cell, or of the seam)."""
+    return [(cells.per_axis**axis * 2 ** (cells.digits - 1 - j), digit) for j, digit in enumerate(digits)]
 
 
 def _turns(b: Builder, cells: Cells, axis: int, factor: int, shift: fmpq) -> Form:
@@ -70,23 +80,20 @@ def _turns(b: Builder, cells: Cells, axis: int, factor: int, shift: fmpq) -> For
     return b.unit(2 * pi() * (slope * b.input(axis)) + 2 * start * pi(), "sin")
 
 
-def _digits(b: Builder, cells: Cells, axis: int, seam: bool) -> Form:
-    """sum_j 2^(m-1-j) (1 - digit j), that is N - 1 - the number of the cell (or of the nearest seam)."""
-    m, n = cells.digits, cells.per_axis
-    offset = fmpq(1, 2 * n) if seam else fmpq(0)
-    total = Form()
-    for j in range(m):
-        sine = _turns(b, cells, axis, 2**j, 2**j * offset)
-        total = total + 2 ** (m - 1 - j) * b.relu(1 - b.relu(-n * fmpq(2) ** (RAMP - 2) * sine))
-    return total
+def cell_digits(b: Builder, cells: Cells, axis: int, seam: bool) -> list[Form]:
+    """The units 1 - digit j, the leading one first, of the number of the cell (or of the nearest seam)."""
+    offset = fmpq(1, 2 * cells.per_axis) if seam else fmpq(0)
+    sines = [_turns(b, cells, axis, 2**j, 2**j * offset) for j in range(cells.digits)]
+    return [b.relu(1 - b.relu(-cells.per_axis * fmpq(2) ** (RAMP - 2) * sine)) for sine in sines]
 
 
-def _near(b: Builder, cells: Cells, axis: int) -> Form:
+def nearness(b: Builder, cells: Cells, axis: int) -> Form:
+    """The unit near."""
     steep = fmpq(4) ** (ZONE - 1)
     return b.relu(steep * _turns(b, cells, axis, cells.per_axis, fmpq(1, 4)) - (steep - 1))
 
 
-def _selected(b: Builder, inside: Form, seam: Form, near: Form, clip: fmpq) -> Form:
+def _clipped(b: Builder, inside: Form, seam: Form, near: Form, clip: fmpq) -> Form:
     """seam + clip(inside - seam, -c, c), c = clip (1 - near)."""
     if len(seam.terms) > _SHORT:
         seam = b.relu(seam + clip) - clip

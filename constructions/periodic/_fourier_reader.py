@@ -146,7 +146,7 @@ def read_plain(network: Network, target: Target) -> FourierStructure | None:
             frequencies.append(tuple(to_fmpq(weights.get(i, 0)) for i in range(d)))
             amplitudes.append(weight)
             phases.append(fixed_phase(arb(bias) / (2 * arb.pi()), _WIDTH))
-    group = Group((), tuple(frequencies), tuple(amplitudes), {0: tuple(phases)}, _WIDTH, 2.0)
+    group = Group((), tuple(frequencies), {0: tuple(amplitudes)}, {0: tuple(phases)}, _WIDTH, 2.0)
     return FourierStructure(Cells(target, 0), {(): group}, rows[-1][1], fmpq(0), network)
 
 

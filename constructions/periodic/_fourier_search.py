@@ -17,8 +17,11 @@ from constructions.periodic._fourier_code import coded_group
 from constructions.periodic._fourier_fit import ROUNDING, THETAS, Fit, fit_group, index_vectors
 from constructions.periodic._fourier_network import fourier_network
 from constructions.periodic._fourier_plan import Cells, Coded, FourierPlan, Seams
+from constructions.periodic._sign_network import sign_network
+from constructions.periodic._sign_plan import SignPlan, sign_plan
 
 _MOST_DIGITS, _MOST_ORDER = {1: 8, 2: 4}, {1: 64, 2: 12}
+_MOST_SIGN_DIGITS = {1: 6, 2: 2}
 #: The fit may take this share of eps, as far as samples show.
 _SHARE = 0.98
 #: Sines of a plain sum are left out whose amplitudes together are below this share of eps.
@@ -30,7 +33,7 @@ class Found(NamedTuple):
     """A network that may reach eps, its plan (None for a plain sum of sines), and the numbers behind it."""
 
     network: Network
-    plan: FourierPlan | None
+    plan: FourierPlan | SignPlan | None
     digits: int
     order: int
     theta: float
@@ -44,8 +47,10 @@ class _Choice(NamedTuple):
     theta: float
 
 
-def find_plans(target: Target, goal: float, digits: int | None, order: int | None) -> Iterator[Found]:
+def find_plans(target: Target, goal: float, digits: int | None, order: int | None, signs: bool) -> Iterator[Found]:
     """Networks whose samples reach `goal`, those with the fewest weights first; each with a little more order if need be.
+
+    signs: whether coefficients are bits of one weight.
 
     Raises UnreachableError where float64 fits cannot reach it.
     """
@@ -56,16 +61,18 @@ def find_plans(target: Target, goal: float, digits: int | None, order: int | Non
             f"deep-fourier: eps = {goal:g} is below the accuracy of float64 fits, about {ROUNDING * size:.2g} here"
         )
     choices: list[_Choice] = []
-    for m in range(_MOST_DIGITS[d] + 1) if digits is None else [digits]:
-        least = min((c.weights for c in choices), default=None)
+    ladder = range(_MOST_SIGN_DIGITS[d] + 1) if signs else range(_MOST_DIGITS[d] + 1)
+    for m in ladder[signs:] if digits is None else [digits]:
+        least = None if signs else min((c.weights for c in choices), default=None)
         choice = _least_order(Cells(target, m), goal, order, least)
         if choice is not None:
-            choices.append(choice)
+            bits = math.log2(size / goal + 2) if signs else 0
+            choices.append(choice._replace(weights=sign_count(d, m, choice.order, bits)) if signs else choice)
     for choice in sorted(choices):
         for extra in range(3 if order is None else 1):
             more = choice.order + extra
             theta = choice.theta if not extra else _best_theta(Cells(target, choice.digits), more, goal)[1]
-            yield _network(target, goal, choice.digits, more, theta)
+            yield (_signs if signs else _network)(target, goal, choice.digits, more, theta)
 
 
 def _size(target: Target) -> float:
@@ -153,6 +160,27 @@ def _network(target: Target, goal: float, digits: int, order: int, theta: float)
     clip = fmpq(2) ** (2 + int(largest.p).bit_length() - int(largest.q).bit_length() + 1)
     plan = FourierPlan(digits, bits, centre, clip, groups)
     return Found(fourier_network(plan, target), plan, digits, order, theta, len(groups[()].integers))
+
+
+def sign_count(dimension: int, digits: int, order: int, bits: float) -> int:
+    """About as many weights as a network has that reads every bit of every coefficient by itself."""
+    free = [dimension - len(s) for s in Cells(Target("+".join(f"x{i + 1}" for i in range(dimension))), digits).kinds()]
+    coefficients = sum(1 + 2 * len(index_vectors(k, order)) if k else 1 for k in free)
+    return round(coefficients * bits * (5 * dimension * digits + 9))
+
+
+def _signs(target: Target, goal: float, digits: int, order: int, theta: float) -> Found:
+    cells = Cells(target, digits)
+    fits = {s: fit_group(cells, s, order, theta) for s in cells.kinds()}
+    constants = fits[()].coefficients[:, 0]
+    centre = to_fmpq(float(constants.max() + constants.min()) / 2)
+    sizes = [
+        2 * float(np.abs(f.coefficients[:, 0] - to_float(centre)).max()) + 4 * _amplitudes(f) for f in fits.values()
+    ]
+    small = min(goal, max(fits[()].error, 2.0**-60 * goal))
+    depth = max(4, math.ceil(math.log2(2.0**6 * max(*sizes, 2.0**-70) / small)))
+    plan = sign_plan(cells, fits, centre, depth)
+    return Found(sign_network(plan, target), plan, digits, order, theta, 1 + 2 * len(fits[()].frequencies))
 
 
 def _amplitudes(fit: Fit) -> float:

@@ -10,6 +10,8 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.targets import Target
 from constructions.periodic._fourier_reader import NAME, FourierStructure, read_plain
 from constructions.periodic._fourier_search import Found, find_plans
+from constructions.periodic._sign_plan import SignPlan
+from constructions.periodic._sign_reader import sign_structure
 from constructions.superexpressive import _structure
 from constructions.superexpressive._options import accuracy
 
@@ -21,14 +23,19 @@ DESCRIPTION: dict[str, Any] = {
     "rate": "analytic f: log(1/error) = c W^(1 + 1/d), with cells that grow; c W^(1/d) in one cell",
     "references": ("P19", "approx"),
 }
+FORMS = ("phases", "bits")
 
 
-def deep_fourier(target: Target, eps: Any, *, digits: int | None = None, order: int | None = None) -> Approximant:
+def deep_fourier(
+    target: Target, eps: Any, *, digits: int | None = None, order: int | None = None, form: str = "phases"
+) -> Approximant:
     """The Approximant by a deep Fourier network {ReLU, sin} with nearly the fewest weights for eps.
 
     On each of N = 2^digits cells per axis f is a sum of sines with the frequencies and amplitudes of all cells; the phases are
     looked up: each sine adds to w.x an integer weight times cos(k theta), k the number of the cell, which the signs of
     `digits` sines spell. No product is needed, no gap is left: see _fourier_network for the theorem.
+    form="bits" is the paper's: coefficients in binary, all in one weight, every bit found by its own access and read as
+    the sign of a sine; W = O(log^2(1/eps)) at a fixed order, some hundred times more than the phases need.
     digits = 0 is a plain sum of sines (one hidden layer). order: the frequencies are (theta/a) j, |j|_1 <= order, a the
     half-width of a cell. None: searched, and the combination with the fewest weights is taken.
 
@@ -44,9 +51,9 @@ def deep_fourier(target: Target, eps: Any, *, digits: int | None = None, order: 
     (True, True)
     """
     goal = accuracy(eps)
-    _refuse(target, digits, order)
+    _refuse(target, digits, order, form)
     closest: Approximant | None = None
-    for found in find_plans(target, goal, digits, order):
+    for found in find_plans(target, goal, digits, order, form == "bits"):
         result = _approximant(target, found)
         if result.bound <= goal:
             return result
@@ -60,8 +67,10 @@ def deep_fourier(target: Target, eps: Any, *, digits: int | None = None, order: 
     )
 
 
-def _refuse(target: Target, digits: Any, order: Any) -> None:
-    for name, value, least, most in (("digits", digits, 0, 8), ("order", order, 1, 64)):
+def _refuse(target: Target, digits: Any, order: Any, form: Any) -> None:
+    if form not in FORMS:
+        raise InputError("form", form, "'phases' or 'bits'")
+    for name, value, least, most in (("digits", digits, int(form == "bits"), 8), ("order", order, 1, 64)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most):
             raise InputError(name, value, f"an integer from {least} to {most}, or None")
     if target.dimension > 2:
@@ -75,10 +84,18 @@ def _refuse(target: Target, digits: Any, order: Any) -> None:
         )
 
 
+def _bits(found: Found) -> int:
+    if found.plan is None:
+        return 0
+    return found.plan.depth if isinstance(found.plan, SignPlan) else found.plan.bits
+
+
 def _approximant(target: Target, found: Found) -> Approximant:
     if found.plan is None:
         structure = read_plain(found.network, target)
         assert structure is not None
+    elif isinstance(found.plan, SignPlan):
+        structure = sign_structure(found.plan, target, found.network)
     else:
         structure = FourierStructure.of_plan(found.plan, target, found.network)
     items = structure.items()
@@ -89,8 +106,8 @@ def _approximant(target: Target, found: Found) -> Approximant:
         bound=_structure.bound_of(items),
         method=NAME,
         statement=(
-            f"P19, deep Fourier expansion, d = {target.dimension}: {2**found.digits} cells per axis, {found.sines} sines, the "
-            "phases of each looked up in one weight."
+            f"P19, deep Fourier expansion, d = {target.dimension}: {2**found.digits} cells per axis, {found.sines} sines; "
+            + ("all coefficients are bits of one weight." if isinstance(found.plan, SignPlan) else "phases looked up.")
         ),
         budget=items,
         parameters={
@@ -98,7 +115,8 @@ def _approximant(target: Target, found: Found) -> Approximant:
             "order": found.order,
             "theta": found.theta,
             "sines": found.sines,
-            "bits_per_phase": found.plan.bits if found.plan else 0,
+            "form": "bits" if isinstance(found.plan, SignPlan) else "phases",
+            "bits_per_value": _bits(found),
         },
         references=DESCRIPTION["references"],
     )

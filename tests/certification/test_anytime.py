@@ -138,7 +138,6 @@ def test_memory_is_bounded_and_too_little_of_it_is_refused(hard):
 
 def test_blocks_of_unbounded_cost_are_cut_like_very_dear_ones():
     """Networks of 10^300 pieces overflow the estimate of the cost: that must not end in an OverflowError."""
-    from approx.certification import ladder
 
     class Everywhere:
         def coarse(self, left, right):

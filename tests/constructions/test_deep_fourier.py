@@ -1,5 +1,6 @@
 """Do deep Fourier networks compute what their structure says, at seams as well, and as cheaply as they promise?"""
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -22,6 +23,9 @@ from constructions.periodic._fourier_network import fourier_network
 from constructions.periodic._fourier_plan import RAMP, REACH, ZONE, Cells, FourierPlan
 from constructions.periodic._fourier_reader import _plan, read
 from constructions.periodic._fourier_search import weight_count
+from constructions.periodic._sign_network import sign_network
+from constructions.periodic._sign_plan import bits_of
+from constructions.periodic._sign_reader import read_plan, read_signs
 from constructions.superexpressive._structure import structure_of
 
 ONE = Target("sin(7*x)*exp(-x)/(1+x**2)", (-1, 2))
@@ -187,3 +191,50 @@ def test_build_considers_sines_where_they_are_allowed():
     for wrong in ("relu", (), ("relu", "sinus")):
         with pytest.raises(InputError, match="activations"):
             constructions.build("exp(x)", 1e-6, activations=wrong)
+
+
+@functools.cache
+def signs():
+    return deep_fourier(ONE, 3e-1, digits=2, order=1, form="bits")
+
+
+def test_the_papers_form_holds_everything_in_one_weight_and_is_what_its_structure_says():
+    a = signs()
+    structure = structure_of(a.network, ONE)[1]
+    assert read_signs(a.network, ONE) is not None and read(a.network, ONE) is None
+    chooser = random.Random(4)
+    for point in [[fmpq(-1)], [fmpq(2)]] + [at_seams(ONE, 4, chooser) for _ in range(12)]:
+        with working_precision(BITS):
+            literal = evaluate_balls(a.network, [arb(point[0])])[0]
+            assert literal.overlaps(structure.value(point))
+            assert float_down(abs(ONE.ball([arb(point[0])]) - literal)) <= a.bound
+    c = a.certify()
+    assert c.status == "tight" and c.upper <= a.bound <= 3e-1
+    # One weight holds the bits of all cells: four binary digits for each of them.
+    biases = [bias for _, bias, terms in a.network.exact_rows() if not terms]
+    assert len(biases) == 1 and int(biases[0].q).bit_length() >= 4 * (4 * 4 * a.parameters["bits_per_value"] - 1)
+
+
+def test_a_flipped_bit_of_the_one_weight_is_caught():
+    a = signs()
+    plan = read_plan(a.network.exact_rows(), 1, ONE)
+    assert sign_network(plan, ONE) == a.network and bits_of(plan.word) == plan.bits
+    k = plan.depth  # the leading bit of the first cosine in the last cell
+    flipped = dataclasses.replace(plan, bits=plan.bits[:k] + str(1 - int(plan.bits[k])) + plan.bits[k + 1 :])
+    assert approx.certify(sign_network(flipped, ONE), ONE).lower > 2 * a.bound
+    with pytest.raises(ValueError, match="bits"):
+        bits_of(plan.word / 3)
+
+
+def test_weights_of_the_papers_form_grow_like_the_square_of_the_digits():
+    """At fixed order the bits per value and the digits of a cell both grow like log(1/error): W like its square."""
+    f = Target("exp(x)")
+    found = [deep_fourier(f, 10, digits=m, order=1, form="bits") for m in (1, 2, 3, 4, 5)]
+    roots = [math.sqrt(a.network.size.weights) for a in found]
+    logs = [-math.log(a.certify().upper) for a in found]
+    line = np.polyfit(roots, logs, 1)
+    assert np.abs(np.polyval(line, roots) - logs).max() < 0.05 * (logs[-1] - logs[0])
+    with pytest.raises(InputError, match="digits"):
+        deep_fourier(f, 1e-2, digits=0, form="bits")
+    with pytest.raises(InputError, match="form"):
+        deep_fourier(f, 1e-2, form="base64")
