@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import approx
 import constructions
 from approx import Target
@@ -23,6 +25,8 @@ TARGETS = {
     "exp(-(x**2+y**2))": [(-1, 1)] * 2,
     "sin(pi*x)*cos(pi*y)/2": [(-1, 1)] * 2,
 }
+SMOOTH, PEAK = "sin(7*x)*exp(-x)/(1+x**2)", "1/(1+2500*x**2)"
+FOURIER = constructions.periodic.deep_fourier
 LADDER = (1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10)
 Point = tuple[int, float]
 
@@ -59,56 +63,69 @@ def curve(f: Target, ladder: tuple[float, ...], builder: Callable[..., Any], **o
 
 
 def picture(path: str | Path) -> None:
-    """Three panels: log error against W in one variable (smooth, and with a peak), against sqrt(W) in two."""
+    """Four panels: log error against W in one variable (smooth, and with a peak), against sqrt(W) in two and for bits."""
     import matplotlib.pyplot as plt
 
-    fourier, relu = constructions.periodic.deep_fourier, constructions.relu
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.6), constrained_layout=True)
-    f = Target("sin(7*x)*exp(-x)/(1+x**2)")
-    _draw(axes[0], curve(f, LADDER, fourier, digits=0), "sines, one layer", "C0o-")
-    for digits, style in ((1, "C1s-"), (3, "C3d-")):
-        _draw(axes[0], curve(f, LADDER, fourier, digits=digits), f"deep Fourier, {2**digits} cells", style)
-    _draw(axes[0], curve(f, LADDER[:4], relu.polynomial), "ReLU: polynomial", "0.45", marker="^")
-    _draw(axes[0], curve(f, LADDER[:5], relu.piecewise_polynomial), "ReLU: piecewise polynomial", "0.7", marker="v")
-    f = Target("1/(1+2500*x**2)", (-1, 1))
-    _draw(axes[1], curve(f, LADDER, fourier, digits=0), "sines, one layer (order up to 64)", "C0o-")
-    for digits, style in ((3, "C1s-"), (5, "C2^-"), (7, "C3d-")):
-        _draw(axes[1], curve(f, LADDER, fourier, digits=digits), f"deep Fourier, {2**digits} cells", style)
-    _draw(axes[1], curve(f, LADDER[:4], relu.piecewise_polynomial), "ReLU: piecewise polynomial", "0.7", marker="v")
+    figure, grid = plt.subplots(2, 2, figsize=(12, 9), constrained_layout=True)
+    smooth, peak, plane, paper = grid.ravel()
+    _one_variable(smooth, peak)
     f = Target("exp(-(x**2+y**2))", [(-1, 1)] * 2)
-    _draw(axes[2], curve(f, LADDER, fourier, digits=0), "sines, one layer", "C0o-")
+    _draw(plane, curve(f, LADDER, FOURIER, digits=0), "sines, one layer", "C0o-")
     for digits, style in ((1, "C1s-"), (2, "C3d-")):
-        _draw(
-            axes[2],
-            curve(f, LADDER[:5], fourier, digits=digits),
-            f"deep Fourier, {2**digits} x {2**digits} cells",
-            style,
-        )
-    axes[0].set_xscale("log")
-    axes[1].set_xscale("log")
-    axes[1].set_xticks([50, 100, 200, 400, 800], ["50", "100", "200", "400", "800"])
-    axes[1].minorticks_off()
-    axes[2].set_xscale("function", functions=(lambda w: abs(w) ** 0.5, lambda s: s**2))
-    for ax, text in zip(
-        axes, ("sin(7x) exp(-x)/(1+x²)", "1/(1+2500 x²) on [-1, 1]", "exp(-(x²+y²)) on [-1, 1]²"), strict=True
-    ):
+        label = f"deep Fourier, {2**digits} x {2**digits} cells"
+        _draw(plane, curve(f, LADDER[:5], FOURIER, digits=digits), label, style)
+    _bits(paper)
+    titles = {
+        smooth: SMOOTH,
+        peak: PEAK + " on [-1, 1]",
+        plane: f.text + " on [-1, 1]^2",
+        paper: SMOOTH + ", bits of one weight",
+    }
+    for ax, title in titles.items():
         ax.set_yscale("log")
-        ax.set_title(text)
-        ax.set_xlabel("weights" + (", sqrt scale" if ax is axes[2] else ""))
+        ax.set_title(title, fontsize=10)
+        if ax in (plane, paper):
+            ax.set_xscale("function", functions=(lambda w: abs(w) ** 0.5, lambda s: s**2))
+        else:
+            ax.set_xscale("log")
+        ax.set_xlabel("weights, square root scale" if ax in (plane, paper) else "weights")
+        ax.set_ylabel("certified uniform error")
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8)
-    axes[0].set_ylabel("certified uniform error")
-    figure.savefig(path, dpi=110)
+    peak.set_xticks([50, 100, 200, 400, 800], ["50", "100", "200", "400", "800"])
+    peak.minorticks_off()
+    figure.savefig(path, dpi=90)
     plt.close(figure)
 
 
-def _draw(ax: Any, points: list[Point], label: str, style: str, **more: Any) -> None:
-    if not points:
-        return
-    weights, errors = zip(*points, strict=True)
-    if more:
-        ax.plot(weights, errors, color=style, label=label, **more)
-    else:
+def _one_variable(smooth: Any, peak: Any) -> None:
+    f = Target(SMOOTH)
+    _draw(smooth, curve(f, LADDER, FOURIER, digits=0), "sines, one layer", "C0o-")
+    for digits, style in ((1, "C1s-"), (3, "C3d-")):
+        _draw(smooth, curve(f, LADDER, FOURIER, digits=digits), f"deep Fourier, {2**digits} cells", style)
+    _draw(smooth, curve(f, LADDER[:4], constructions.relu.polynomial), "ReLU: polynomial", "k^:")
+    _draw(smooth, curve(f, LADDER[:5], constructions.relu.piecewise_polynomial), "ReLU: piecewise polynomial", "kv:")
+    f = Target(PEAK, (-1, 1))
+    for digits, style in ((3, "C1s-"), (5, "C2^-"), (7, "C3d-")):
+        _draw(peak, curve(f, LADDER, FOURIER, digits=digits), f"deep Fourier, {2**digits} cells", style)
+    _draw(peak, curve(f, LADDER[:4], constructions.relu.piecewise_polynomial), "ReLU: piecewise polynomial", "kv:")
+
+
+def _bits(ax: Any) -> None:
+    """The paper's form at fixed orders: cells from 2 to 64, prints the straightness of log(1/error) against sqrt(W)."""
+    for order, style in ((1, "C0o-"), (2, "C1s-"), (3, "C3d-")):
+        points = []
+        for digits in range(1, 7):
+            a = FOURIER(Target(SMOOTH), 10, digits=digits, order=order, form="bits")
+            points.append((a.network.size.weights, a.certify().upper))
+        roots, logs = np.sqrt([w for w, _ in points]), -np.log([e for _, e in points])
+        print(f"order {order}: {points}, correlation {np.corrcoef(roots, logs)[0, 1]:.4f}", flush=True)
+        _draw(ax, points, f"order {order}, 2 to 64 cells", style)
+
+
+def _draw(ax: Any, points: list[Point], label: str, style: str) -> None:
+    if points:
+        weights, errors = zip(*points, strict=True)
         ax.plot(weights, errors, style, label=label, markersize=4)
 
 
