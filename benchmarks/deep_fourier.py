@@ -86,6 +86,9 @@ def picture(path: str | Path) -> None:
         ax.set_title(title, fontsize=10)
         if ax in (plane, paper):
             ax.set_xscale("function", functions=(lambda w: abs(w) ** 0.5, lambda s: s**2))
+            ticks = (30, 60, 100, 200, 300, 400) if ax is plane else (500, 1000, 2000, 4000, 8000, 16000)
+            ax.set_xticks(ticks, [f"{t:,}" for t in ticks])
+            ax.set_xlim(left=0.7 * ticks[0])
         else:
             ax.set_xscale("log")
         ax.set_xlabel("weights, square root scale" if ax in (plane, paper) else "weights")
