@@ -35,6 +35,7 @@ from approx.targets import Target
 LEVELS = ("witness", "regions", "full")
 _BITS = 256
 _DEPTH = 80
+_STEPS = 20_000
 _SAMPLE = 64
 
 
@@ -210,13 +211,15 @@ def affine_pieces(rows: list[Any], lower: fmpq, upper: fmpq) -> Iterator[tuple[f
 
 
 def _below(f: CheckFunction, a: fmpq, b: fmpq, slope: fmpq, constant: fmpq, upper: arb) -> bool:
-    """Whether |f(x) - slope x - constant| <= upper is proved on [a, b], bisecting at most _DEPTH times."""
+    """Whether |f(x) - slope x - constant| <= upper is proved on [a, b], in at most _STEPS bisections, _DEPTH in a row."""
     stack = [(a, b, 0)]
+    steps = 0
     while stack:
         lo, hi, depth = stack.pop()
         if _bound(f, lo, hi, slope, constant) <= upper:
             continue
-        if depth >= _DEPTH or lo == hi:
+        steps += 1
+        if depth >= _DEPTH or steps > _STEPS or lo == hi:
             return False
         middle = (lo + hi) / 2
         if abs(f.value([arb(middle)]) - arb(slope * middle + constant)) > upper:

@@ -8,9 +8,10 @@ point is in the ball, derivatives are not finite; values stay enclosures as long
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from flint import arb
+from flint import arb, fmpq
 
 if TYPE_CHECKING:
     from approx.targets import Target
@@ -50,8 +51,12 @@ class CheckFunction:
         return [value, by_x, by_y, xx / 2, (both - xx - yy) / 2, yy / 2]
 
     def _run(self, point: Sequence[arb], single: bool, direction: tuple[int, ...] = (1,)) -> _Triple:
+        return self._triples(point, single, direction, len(self.target.program.instructions))[-1]
+
+    def _triples(self, point: Sequence[arb], single: bool, direction: tuple[int, ...], count: int) -> list[_Triple]:
+        """The triples of the first instructions."""
         values: list[_Triple] = []
-        for step in self.target.program.instructions:
+        for place, step in enumerate(self.target.program.instructions[:count]):
             arguments = [values[i] for i in step.arguments]
             match step.operation:
                 case "number":
@@ -60,9 +65,35 @@ class CheckFunction:
                     values.append((arb.pi() if step.data == "pi" else arb(1).exp(), arb(0), arb(0)))
                 case "variable":
                     values.append((point[step.data], arb(direction[step.data] if single else 0), arb(0)))
+                case "div" if len(point) == 1 and arguments[1][0].contains(0):
+                    values.append(self._limit(place, step.arguments, arguments, point[0]))
                 case _:
                     values.append(_apply(step.operation, arguments, step.data))
-        return values[-1]
+        return values
+
+    def _limit(self, place: int, sources: tuple[int, ...], arguments: list[_Triple], ball: arb) -> _Triple:
+        """A quotient 0/0: N(x)/(x - p) is a value of N', N(x)/(x - p)^2 one of N''/2, if N, and N', vanish at p.
+
+        p has to be 0 or a quotient of numbers of the expression, exact in binary.
+        """
+        for p in self._places:
+            if not ball.contains(p):
+                continue
+            at = self._triples([p], True, (1,), place)
+            for order in (1, 2):
+                if not all(at[i][order - 1].is_zero() for i in sources):
+                    break
+                top, bottom = (triple[order] for triple in arguments)
+                if not bottom.contains(0):
+                    return top / bottom, _NAN, _NAN
+        return _div(*arguments)
+
+    @cached_property
+    def _places(self) -> list[arb]:
+        numbers = [s.data for s in self.target.program.instructions if s.operation == "number" and s.data != 0]
+        quotients = {fmpq(a) / b for a in [*numbers, 1] for b in [*numbers, 1]}
+        places = [arb(sign * q) for q in sorted({fmpq(0), *quotients}) for sign in (1, -1)]
+        return [p for p in places if p.is_exact()]
 
 
 def _apply(operation: str, arguments: list[_Triple], data: Any) -> _Triple:

@@ -252,7 +252,7 @@ def _ripened(job: Job, blocks: list[Block], allowance: int, goal: float, work: W
 
 def _parts(job: Job, block: Block, allowance: int) -> list[Block]:
     """The block in equal parts that a job can take, with bounds of their own."""
-    parts = math.ceil(min(_WAVE, max(1.0, block.cost / allowance))) if block.cost == block.cost else 1
+    parts = 1 if math.isnan(block.cost) else math.ceil(min(_WAVE, max(1.0, block.cost / allowance)))
     nodes = np.unique(block.left + (block.right - block.left) * np.arange(parts + 1) / parts)
     nodes[0], nodes[-1] = block.left, block.right
     if parts == 1 or len(nodes) < 3:

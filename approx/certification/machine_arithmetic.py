@@ -37,6 +37,7 @@ def larger(a, b):  # type: ignore[no-untyped-def]
 
 @njit
 def two_sum(a, b):  # type: ignore[no-untyped-def]
+    """(fl(a + b), what it rounds off), Knuth's 2Sum."""
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
@@ -44,12 +45,14 @@ def two_sum(a, b):  # type: ignore[no-untyped-def]
 
 @njit
 def fast_two_sum(a, b):  # type: ignore[no-untyped-def]
+    """The same where |a| >= |b|, Dekker's."""
     s = a + b
     return s, b - (s - a)
 
 
 @njit
 def dd_add(a, b, c, d):  # type: ignore[no-untyped-def]
+    """The sum of two double-doubles."""
     sh, sl = two_sum(a, c)
     th, tl = two_sum(b, d)
     vh, vl = fast_two_sum(sh, sl + th)
@@ -58,6 +61,7 @@ def dd_add(a, b, c, d):  # type: ignore[no-untyped-def]
 
 @njit
 def dd_mul(a, b, c, d):  # type: ignore[no-untyped-def]
+    """The product of two double-doubles."""
     ah, ch = bits_of((bits_of(a) + _ROUND) & _MASK), bits_of((bits_of(c) + _ROUND) & _MASK)
     al, cl = a - ah, c - ch
     p = a * c
@@ -67,6 +71,7 @@ def dd_mul(a, b, c, d):  # type: ignore[no-untyped-def]
 
 @njit
 def dd_mul_float(a, b, c):  # type: ignore[no-untyped-def]
+    """The product of a double-double and a float64."""
     ah, ch = bits_of((bits_of(a) + _ROUND) & _MASK), bits_of((bits_of(c) + _ROUND) & _MASK)
     al, cl = a - ah, c - ch
     p = a * c
@@ -77,6 +82,7 @@ def dd_mul_float(a, b, c):  # type: ignore[no-untyped-def]
 
 @njit
 def crosses(l, r):  # type: ignore[no-untyped-def]
+    """Whether the two numbers have opposite signs, neither of them 0."""
     return ((l > 0) & (r < 0)) | ((l < 0) & (r > 0))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from flint import arb, arb_series, ctx, fmpq
@@ -19,6 +20,7 @@ from approx.targets.balls import (
     sqrt_ball,
 )
 from approx.targets.program import Instruction, Program
+from approx.targets.removable import Removable, find_removable
 
 Step = tuple[Callable[..., arb_series], int, int, Any]
 
@@ -73,16 +75,49 @@ class SeriesProgram:
         return self.prepared[key]
 
     def run(self, point: arb, order: int, clamp: bool = False, scale: float = 1) -> list[arb]:
-        """Return balls c_0..c_order with scale^k f^(k)(xi)/k! in c_k for every xi in the ball `point`."""
-        length = order + 1
-        return self.evaluate((arb_series([point, scale], length),), length, clamp)
+        """Return balls c_0..c_order with scale^k f^(k)(xi)/k! in c_k for every xi in the ball `point`.
 
-    def evaluate(self, variables: Sequence[arb_series], length: int, clamp: bool) -> list[arb]:
-        """Return the coefficients of the program's value when the variables are these series of the given length."""
+        At removable singularities f is its limit.
+        """
+        length = order + 1
+        filled: dict[int, arb_series] = {}
+        for gap in self.removable:
+            if point.contains(gap.zero):
+                # Both series are longer by the order of the zero, and shifted by it.
+                pair = [q.run(point, order + gap.order, clamp, scale)[gap.order :] for q in self.quotients[gap.place]]
+                if all(c.is_finite() for part in pair for c in part) and not pair[1][0].contains(0):
+                    filled[gap.place] = _quotient(pair[0], pair[1], length)
+        return self.evaluate((arb_series([point, scale], length),), length, clamp, filled)
+
+    @cached_property
+    def removable(self) -> list[Removable]:
+        """Where a quotient is 0/0, and its limit is known."""
+        return find_removable(self.program, lambda part, point, order: SeriesProgram(part).run(point, order))
+
+    @cached_property
+    def quotients(self) -> dict[int, tuple[SeriesProgram, SeriesProgram]]:
+        """Numerator and denominator of the quotients with removable singularities."""
+        steps, program = self.program.instructions, self.program
+        places = {gap.place for gap in self.removable}
+        return {k: tuple(SeriesProgram(program.part(i)) for i in steps[k].arguments) for k in places}  # type: ignore[misc]
+
+    def evaluate(
+        self,
+        variables: Sequence[arb_series],
+        length: int,
+        clamp: bool,
+        filled: Mapping[int, arb_series] | None = None,
+    ) -> list[arb]:
+        """Return the coefficients of the program's value when the variables are these series of the given length.
+
+        filled: results of single instructions that are known already.
+        """
         before = ctx.cap
         ctx.cap = length
         try:
             values = self._template(length).copy()
+            for place, known in (filled or {}).items():
+                values[place] = known
             for place, (rule, first, second, data) in enumerate(self.steps):
                 if values[place] is None:
                     if first < 0:
@@ -97,6 +132,15 @@ class SeriesProgram:
         if len(coefficients) < length:
             coefficients.extend([arb(0)] * (length - len(coefficients)))
         return coefficients
+
+
+def _quotient(top: list[arb], bottom: list[arb], length: int) -> arb_series:
+    before = ctx.cap
+    ctx.cap = length
+    try:
+        return arb_series(top, length) / arb_series(bottom, length)
+    finally:
+        ctx.cap = before
 
 
 def _nothing(*_: Any) -> arb_series:
