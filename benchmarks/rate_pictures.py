@@ -23,14 +23,14 @@ ROUGH = ("waves", "oscillation")
 TAYLOR = tuple(f"order={r}" for r in (2, 3, 4))
 #: Name -> (target, methods, least and largest number of weights, points, seconds per certificate).
 STUDIES = {
-    "waves": (lambda: triangle_waves(10), ("cached-patches", "cached-narrow", "simplicial"), 100, 3000, 6, 6),
+    "waves": (lambda: triangle_waves(8), ("cached-patches", "simplicial"), 100, 1000, 4, 15),
     "oscillation": (
         lambda: Target("x**2*sin(1/x)", ("1/500", 1)), ("cached-patches", "cached-narrow", "simplicial"), 100, 10_000, 6, 6,
     ),
     "line": (lambda: Target("exp(x)*sin(6*x)"), ("simplicial", "piecewise-linear"), 100, 10_000, 7, 5),
-    "plane": (lambda: Target("exp(x)*sin(3*y)"), ("simplicial",), 8000, 160_000, 4, 90),
-    "taylor": (lambda: Target("exp(x)*sin(6*x)"), tuple(f"local-taylor:{r}" for r in TAYLOR), 300, 10_000, 6, 8),
-    "power": (lambda: Target("exp(x)*sin(6*x)"), tuple(f"power-taylor:{r}" for r in TAYLOR), 200, 4000, 6, 15),
+    "plane": (lambda: Target("exp(x)*sin(3*y)"), ("simplicial",), 8000, 60_000, 3, 60),
+    "taylor": (lambda: Target("exp(x)*sin(6*x)"), tuple(f"local-taylor:{r}" for r in TAYLOR), 400, 6000, 4, 8),
+    "power": (lambda: Target("exp(x)*sin(6*x)"), tuple(f"power-taylor:{r}" for r in TAYLOR), 250, 2500, 4, 15),
 }  # fmt: skip
 
 
