@@ -1,7 +1,7 @@
 """How is a builder that takes an accuracy asked for a network of W weights? By bracketing eps, and keeping all it built.
 
 Statement. For every W the result is the largest network found with at most W weights; the search ends when it has at least
-0.8 W, when two accuracies that differ by 2% lie on both sides of W (the sizes of the method jump there), when the two
+0.8 W, when two accuracies that differ by 2% lie on both sides of W (the sizes of the method jump there), when the three
 finest networks have the same size (it does not depend on eps), or after 12 builds.
 Nothing is assumed of the method but that smaller eps need more weights on the whole: where sizes go up and down, a network
 of at most W weights is still returned, only perhaps not the largest. Steps follow the power law through the last networks;
@@ -87,8 +87,9 @@ class Sizer:
         aim = math.sqrt(ENOUGH) * weights
         if fine is None:
             # A network of fixed size whose bits grow would only become slower: its size does not depend on eps.
-            finest = sorted(self.built, key=lambda b: b.eps)[:2]
-            if len(finest) == 2 and finest[0].weights == finest[1].weights:
+            finest = sorted(self.built, key=lambda b: b.eps)[:3]
+            # (Two neighbouring accuracies may well have networks of one size.)
+            if len(finest) == 3 and finest[0].weights == finest[1].weights == finest[2].weights:
                 return None
             factor = (coarse.weights / aim) ** self._power()
             eps = coarse.eps * min(max(factor, 1e-6), 0.7)

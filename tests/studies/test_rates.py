@@ -14,7 +14,7 @@ import constructions
 from approx import Approximant, Budget, Target
 from approx.cli import main
 from approx.errors import InputError, UnreachableError
-from approx.networks import affine
+from approx.networks import Builder, affine, linear_combination
 from approx.studies import Method, log_slope, rates
 from approx.studies.sizing import ENOUGH, Sizer
 from constructions.relu import simplicial
@@ -121,7 +121,7 @@ def test_methods_of_fixed_size_are_not_pressed_further():
         calls.append(eps)
         return constant(target, eps)
 
-    assert len(rates(CURVED, {"fixed": fixed}, [40, 100, 1000]).rows) == 1 and len(calls) == 2
+    assert len(rates(CURVED, {"fixed": fixed}, [40, 100, 1000]).rows) == 1 and len(calls) == 3
 
 
 def test_sizes_that_jump_and_methods_that_do_not_apply():
@@ -241,3 +241,19 @@ def test_command_line_refuses_in_one_line_and_says_what_is_missing(tmp_path):
         assert result.exit_code == 3 and result.stdout == "" and result.stderr.startswith("approx: "), arguments
     missing = run("abs(x-0.3)", "--method", "local-taylor:order=3", "--weights", "50", "100", "--points", "2")
     assert missing.exit_code == 2 and "does not apply" in missing.stdout
+
+
+def test_a_method_whose_neighbouring_accuracies_have_one_size_is_not_given_up():
+    """Two accuracies with networks of one size say nothing on finer ones; three in a row end the search."""
+
+    def stepped(target, eps):
+        b = Builder(1)
+        units = 12 if 0.02 < eps < 0.06 else max(1, math.ceil(1 / eps))
+        hinges = [b.relu(b.input() - k) for k in range(1, units + 1)]
+        return Approximant(b.build([linear_combination([(1, h) for h in hinges])]), target, eps, "stepped", "")
+
+    sizer = Sizer(Method("stepped", stepped), Target("x**2/4"))
+    assert [sizer.network(w).weights for w in (20, 100)] == [18, 36]
+    assert 250 < sizer.network(500).weights <= 500
+    constant = Sizer(Method("constant", lambda f, eps: stepped(f, 0.03)), Target("x**2/4"))
+    assert constant.network(500).weights < 50 and len(constant.built) == 3
