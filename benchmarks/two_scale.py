@@ -4,8 +4,8 @@ DIMENSIONS is 1, 2 or 12 (both). The targets are rough at all scales and in a de
     d(x) + t(x) for one variable, max(d(x), d(y)) + (t(x) + t(y))/2 for two,
 d = the distance to the Cantor set (Lipschitz 1, alike at all scales 3^-k), t = triangle waves of the frequencies 2^k with
 slopes 0.2 * 0.6^k. Written as maxima of nested absolute values, their Lipschitz constants are known at once. One line per
-network: weights, layers, width, certified enclosure, W^(p/d) * error, seconds; then the fitted exponents beside theory. With a FOLDER
-(docs/figures), the pictures two-scale-1d.png, two-scale-2d.png and, for both dimensions, phases-deep.png are written there.
+network: weights, layers, width, certified enclosure, W^(p/d) * error, seconds; then the fitted exponents beside theory. With a
+FOLDER (docs/figures), the pictures two-scale-1d.png, two-scale-2d.png and, for both dimensions, phases-deep.png are written.
 """
 
 import sys
