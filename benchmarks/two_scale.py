@@ -1,73 +1,155 @@
-"""How do the certified errors of two-scale networks fall with their weights? `two_scale.py [METHOD] [N] [TARGET]`.
+"""How do certified errors of two-scale networks fall with their weights? `two_scale.py [DIMENSIONS] [MOST_WEIGHTS] [FOLDER]`.
 
-The target is rough at all scales, so that its smoothness cannot help: the distance to a Cantor set (Lipschitz 1, the same at
-all scales 3^-k), plus triangle waves of all frequencies 2^k with slopes 0.2 * 0.6^k (kinks in a dense set). One line per
-network, up to N coarse cells: weights, layers, width, certified enclosure, W^2 * error, seconds; the regressed exponent.
-TARGET "polygon" takes the distance to the Cantor set alone, as a polygon of 3^14 parts: its Lipschitz constant is known at
-once, where that of the expression takes minutes, but its chords are bounded more coarsely (wider enclosures).
+DIMENSIONS is 1, 2 or 12 (both). The targets are rough at all scales and in a dense set, so that smoothness cannot help:
+    d(x) + t(x) for one variable, max(d(x), d(y)) + (t(x) + t(y))/2 for two,
+d = the distance to the Cantor set (Lipschitz 1, alike at all scales 3^-k), t = triangle waves of the frequencies 2^k with
+slopes 0.2 * 0.6^k. Written as maxima of nested absolute values, their Lipschitz constants are known at once. One line per
+network: weights, layers, width, certified enclosure, W^(p/d) * error, seconds; then the fitted exponents beside theory. With a
+FOLDER (docs/figures), the pictures two-scale-1d.png, two-scale-2d.png and, for both dimensions, phases-deep.png are written.
 """
 
 import sys
 import time
+from pathlib import Path
 
+import matplotlib.figure
 import numpy as np
 
-from approx import Target
-from approx.targets.polygon import PolygonTarget
+from approx import Budget, Target
+from approx.errors import ApproxError
+from approx.studies import Promise, class_of, phase_diagram, rates
+from approx.studies.lower_bounds import lower_bounds
+from approx.studies.rates_table import RatesRow, RatesStudy
 from constructions import catalogue
+from constructions.promises import promise
 
-#: Numbers of coarse cells; M = N/16 fine steps (deep-two-scale) or N/3 (narrow).
-SIZES = {"deep-two-scale": (101, 251, 640, 1601, 4001, 13601, 21001), "narrow": (25, 64, 160, 401, 1001)}
-SHARE = {"deep-two-scale": 16, "narrow": 3}
+RTOL = 0.01
+#: For every number of variables and method: the label, options, and the grids as options, the smallest first.
+DEEP = (101, 251, 640, 1601, 4001, 8001, 13601, 21001)
+PLANS = {
+    1: (
+        ("deep-two-scale", {}, [{"cells": n, "steps": n // 16 + 1} for n in DEEP]),
+        ("narrow", {}, [{"cells": n, "steps": n // 3 + 1} for n in (25, 64, 160, 401, 1001, 2401)]),
+        ("deep-two-scale", {"rate": 1.5}, [{"cells": n, "steps": round((n / 4) ** 0.5)} for n in DEEP]),
+    ),
+    2: (
+        (
+            "deep-two-scale",
+            {},
+            [{"cells": n, "steps": m} for n, m in ((17, 3), (29, 5), (41, 7), (53, 9), (77, 13), (100, 17), (124, 21))],
+        ),
+        (
+            "narrow",
+            {},
+            [{"cells": n, "steps": m} for n, m in ((14, 3), (23, 5), (33, 7), (52, 11), (71, 15), (99, 21))],
+        ),
+    ),
+}
 
 
-def rough(waves: int, cantor: int) -> Target:
-    """The target above with finitely many scales."""
-    terms, u, y = [], "x", "x"
-    for k in range(waves):
+def hats(variable: str, levels: int) -> str:
+    """The distance to the Cantor set, in finitely many levels."""
+    z, text = variable, "0"
+    for k in range(levels):
+        z = f"abs({z}-1/{3**k if k else 2})"
+        text = f"max({text},1/{2 * 3 ** (k + 1)}-{z})"
+    return text
+
+
+def waves(variable: str, count: int) -> str:
+    """The sum of the triangle waves."""
+    u, terms = variable, []
+    for k in range(count):
         u = f"(1-abs(2*{u}-1))"
         terms.append(f"{0.2 * 0.6**k / 2 ** (k + 1)!r}*{u}")
-    for k in range(1, cantor + 1):
-        y = f"(3/2*(1-abs(2*{y}-1)))"
-        terms.append(f"3**-{k}*max({y}-1,0)")
-    return Target("+".join(terms))
+    return "+".join(terms)
 
 
-def cantor_polygon(levels: int) -> Target:
-    """The distance to the Cantor set at the nodes k/3^levels, and linear between."""
-    y, total = np.arange(3**levels + 1) / 3**levels, np.zeros(3**levels + 1)
-    for k in range(1, levels + 1):
-        y = 3 * np.minimum(y, 1 - y)
-        total += np.maximum(y - 1, 0) / 3**k
-    return PolygonTarget(total)
+def rough(dimension: int) -> Target:
+    """The target of the study."""
+    if dimension == 1:
+        return Target(f"{hats('x', 16)}+{waves('x', 20)}")
+    return Target(f"max({hats('x', 9)},{hats('y', 9)})+({waves('x', 10)}+{waves('y', 10)})/2", [(0, 1)] * 2)
 
 
-def main(method: str = "deep-two-scale", largest: int = 13601, target: str = "rough") -> None:
-    """The study."""
-    f = rough(16, 14) if target == "rough" else cantor_polygon(14)
-    start = time.perf_counter()
-    print(f"{method}; |f(x)-f(y)| <= {f.lipschitz():.4g} |x-y| ({time.perf_counter() - start:.1f} s)", flush=True)
-    weights, errors = [], []
-    for cells in SIZES[method]:
-        if cells > largest:
-            break
-        start = time.perf_counter()
-        steps = cells // SHARE[method] + 1
-        a = catalogue()[method].builder(f, 1, cells=cells, steps=steps)
-        built = time.perf_counter()
-        c = a.certify()
-        size = a.network.size
-        weights.append(size.weights)
-        errors.append(c.upper)
+def study(dimension: int, most: float) -> RatesStudy:
+    """The networks of at most this many weights, printed as they come."""
+    f = rough(dimension)
+    smoothness, rows, promises = class_of(f, 1), [], {}
+    print(f"d = {dimension}: |f(x)-f(y)| <= {f.lipschitz():.4g} |x-y|", flush=True)
+    for method, options, grids in PLANS[dimension]:
+        label = method + "".join(f":{k}={v}" for k, v in options.items())
+        promised = promise(method, f, options)
+        assert isinstance(promised, Promise)
+        promises[label] = promised
+        for grid in grids:
+            start = time.perf_counter()
+            try:
+                a = catalogue()[method].builder(f, 1, **options, **grid)
+            except ApproxError as error:
+                print(f"   {label} {grid}: {error}")
+                break
+            size = a.network.size
+            if size.weights > most:
+                break
+            built = time.perf_counter()
+            c = a.certify(rtol=RTOL, budget=Budget(seconds=600))
+            below, seconds = lower_bounds(a.network, smoothness), time.perf_counter() - start
+            rows.append(
+                RatesRow(label, size.weights, 1.0, *size, a.bound, c.lower, c.upper, c.status, below, seconds, a)
+            )
+            print(
+                f"   {label} W {size.weights:>7,}  layers {size.hidden_layers:>6,}  width {size.width:>6,}  bound {a.bound:.3e}"
+                f"  certified [{c.lower:.4e}, {c.upper:.4e}] {c.status}  W^{promised.rate:g} e "
+                f"{size.weights**promised.rate * c.upper:.4g}  build {built - start:.1f} s  certify "
+                f"{start + seconds - built:.1f} s",
+                flush=True,
+            )
+    return RatesStudy(f, tuple(rows), (), promises, smoothness, RTOL)
+
+
+def show(found: RatesStudy, path: Path | None) -> None:
+    """Print the exponents; draw the picture."""
+    for name, e in found.exponents.items():
+        weights = [r.weights for r in found.fitted(name)]
+        decades = np.log10(max(weights) / min(weights)) if weights else 0.0
         print(
-            f"W {size.weights:>7,}  layers {size.hidden_layers:>6,}  width {size.width:>5,}  bound {a.bound:.3e}  certified "
-            f"[{c.lower:.4e}, {c.upper:.4e}] {c.status}  W^2 e {size.weights**2 * c.upper:.4g}  "
-            f"build {built - start:.1f} s  certify {time.perf_counter() - built:.1f} s",
-            flush=True,
+            f"   {name}: exponent {e.fit} (theory {e.theory:.3g}), depth {e.depth} (theory {e.theory_depth:.3g}), "
+            f"{e.points} points over {decades:.2f} decades, left out {e.left_out}"
         )
-        slope = np.polyfit(np.log(weights), np.log(errors), 1)[0] if len(weights) > 1 else float("nan")
-        print(f"   exponent so far {slope:.3f}", flush=True)
+    if path is not None:
+        figure = matplotlib.figure.Figure(figsize=(8.0, 5.2), layout="constrained")
+        ax = found.plot(ax=figure.subplots())
+        d = found.target.dimension
+        words = "d(x) + t(x)" if d == 1 else "max(d(x), d(y)) + (t(x) + t(y))/2"
+        ax.set_title(f"{words}: Cantor distance and triangle waves of all frequencies", fontsize=11)
+        figure.savefig(path / f"two-scale-{d}d.png", dpi=130)
+
+
+def main(dimensions: str = "12", most: str = "250000", folder: str = "") -> None:
+    """The studies."""
+    path = Path(folder) if folder else None
+    found = [study(int(d), float(most)) for d in dimensions]
+    for one in found:
+        show(one, path)
+    if path is not None and len(found) > 1:
+        phases(
+            [*found, rates("exp(x)*sin(6*x)", ["simplicial"], [100, 400, 1600, 6400], budget=Budget(seconds=5))], path
+        )
+
+
+def phases(found: list[RatesStudy], path: Path) -> None:
+    """Print and draw the phase diagram; `simplicial` on a smooth function stands for continuous selection."""
+    figure = matplotlib.figure.Figure(figsize=(7.5, 5.4), layout="constrained")
+    ax = phase_diagram(found).plot(ax=figure.subplots())
+    names = []
+    for one in found:
+        for p in phase_diagram(one).points:
+            names.append(f"{p.method}, d = {one.target.dimension}, r = {one.smoothness.order:g}")
+            print(f"{names[-1]}: p d / r = {p.rate}, depth exponent {p.depth}: {p.region}")
+    ax.legend(ax.get_legend_handles_labels()[0], names, frameon=True, framealpha=0.9, fontsize=8, loc="upper left")
+    figure.savefig(path / "phases-deep.png", dpi=130)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *(int(v) for v in sys.argv[2:3]), *sys.argv[3:4])
+    main(*sys.argv[1:4])

@@ -107,3 +107,10 @@ def _without_points(bounded):
         return boxes
 
     return blind
+
+
+def test_maxima_over_different_variables_are_as_steep_as_the_steeper_one():
+    """The distance to a set in the maximum norm: the parts of the gradient are never large together."""
+    x, y = (f"max(max(0, 1/6 - abs({v} - 1/2)), 1/18 - abs(abs({v} - 1/2) - 1/3))" for v in "xy")
+    f = Target(f"max({x}, {y})")
+    assert 1 <= f.lipschitz() <= 1.05 and Target(f"max({x}, {y}) + x/2").lipschitz() <= 1.5 * 1.05
