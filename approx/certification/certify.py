@@ -76,16 +76,21 @@ def certify(
     if semantics != "exact" or norm != "abs":
         return _derived(network, target, rtol, atol, budget or Budget(), method, semantics, norm, executor)
     work = Work(budget or Budget())
-    found = _exact(network, target) if method == "exact" else _structural(network, target, rtol, atol, work, method)
-    if found is None:
-        found = _search(network, target, rtol, atol, work, method, executor)
+    found = _exact(network, target) if method == "exact" else _structural(network, target, work, rtol, atol, method)
+    sharp = found is not None and found[1] <= max(found[0] * (1 + rtol), atol)
+    if found is None or (not sharp and _regions_know_more(network, method, found[3])):
+        try:
+            found = _better(found, _search(network, target, rtol, atol, work, method, executor))
+        except UnsupportedError:  # no search can follow this network: what its structure shows stands
+            if found is None:
+                raise
     return Certificate.of(network, target, found, rtol, atol, work.report)
 
 
 def _structural(
-    network: Network, target: Target, rtol: float, atol: float, work: Work, method: str
+    network: Network, target: Target, work: Work, rtol: float, atol: float, method: str
 ) -> tuple[float, float, Sequence[Any], str] | None:
-    """What the structure of the network shows, when it is asked for and nothing else knows more."""
+    """What the structure of the network shows, when it is asked for."""
     if method not in ("auto", "structure"):
         return None
     found = structural_enclosure(network, target, work) or step_enclosure(network, target, rtol, atol, work)
@@ -95,14 +100,22 @@ def _structural(
             "nor a step network of floor and 2^t, nor of a kind that an imported package recognises (import constructions "
             "adds the superexpressive ones)"
         )
-    sharp = found is not None and found[1] <= max(found[0] * (1 + rtol), atol)
-    if found is not None and not sharp and _regions_know_more(network, method, found[3]):
-        return None
     return found
 
 
 def _regions_know_more(network: Network, method: str, name: str) -> bool:
-    return method == "auto" and network.tags["piecewise_linear"] and not name.startswith(STRUCTURE_ONLY)
+    """Whether a search over regions may be sharper than the structure `name`: not where it cannot follow the network."""
+    return method == "auto" and not name.startswith(STRUCTURE_ONLY) and "floor" not in network.activations
+
+
+def _better(
+    first: tuple[float, float, Sequence[Any], str] | None, second: tuple[float, float, Sequence[Any], str]
+) -> tuple[float, float, Sequence[Any], str]:
+    """What two enclosures say together; the method is that of the smaller upper bound."""
+    if first is None:
+        return second
+    below, above = max(first, second, key=lambda e: e[0]), min(first, second, key=lambda e: (math.isnan(e[1]), e[1]))
+    return below[0], above[1], below[2], above[3]
 
 
 def _exact(network: Network, target: Target) -> tuple[float, float, Sequence[Any], str]:
