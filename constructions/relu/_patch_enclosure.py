@@ -25,7 +25,7 @@ from constructions.relu._reflected import reflected_values
 from constructions.relu._step_slopes import step_slopes
 
 _ENOUGH, _LEVELS = 1.004, 10
-_CHUNK = 1 << 17
+_CHUNK, _PART = 1 << 17, 1 << 14
 
 
 class PatchSearch:
@@ -86,16 +86,23 @@ class PatchSearch:
             self._refine(cells, errors)
 
     def _refine(self, boxes: np.ndarray, errors: np.ndarray) -> None:
-        """Settle the boxes (n, d), fine cells with errors (n, 2^d) at their corners."""
-        for level in range(_LEVELS):
+        """Settle the boxes (n, d), fine cells with errors (n, 2^d) at their corners; depth first, in small parts."""
+        stack = [(boxes, errors, 0)]
+        while stack:
+            boxes, errors, level = stack.pop()
             bound = self._bounds(boxes, errors, level)
             still = ~(bound <= self._limit())
             if not still.any():
-                return
+                continue
             if level + 1 == _LEVELS or self._work.exhausted:
-                self._settled = max(self._settled, float(bound.max()))
-                return
-            boxes, errors = self._halved(boxes[still], errors[still], level + 1)
+                self._settled = max(self._settled, float(bound[still].max()))
+                continue
+            boxes, errors = boxes[still], errors[still]
+            if len(boxes) > _PART:
+                cut = [slice(i, i + _PART) for i in range(0, len(boxes), _PART)]
+                stack += [(boxes[c], errors[c], level) for c in reversed(cut)]
+            else:
+                stack.append((*self._halved(boxes, errors, level + 1), level + 1))
 
     def _bounds(self, boxes: np.ndarray, errors: np.ndarray, level: int) -> np.ndarray:
         exponent, _ = self._target.hoelder()
