@@ -8,13 +8,14 @@ order n + 1 over the whole cell. Where f is not smooth on a cell, it is represen
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flint import arb, fmpq
 
-from approx.numbers import arb_interval, float_up, to_float, to_fmpq, working_precision
+from approx.numbers import arb_interval, float_down, float_up, to_float, to_fmpq, working_precision
 
 if TYPE_CHECKING:
     from approx.targets import Target
@@ -25,13 +26,18 @@ _BITS = 128
 
 @dataclass(frozen=True)
 class BoxCover:
-    """Polynomials on cells: float64 coefficients (cells, monomials) in the scaled variable s, and remainders."""
+    """Polynomials on cells: float64 coefficients (cells, monomials) in the scaled variable s, and remainders.
+
+    lower, upper: the ends of the cells (cells, inputs), rounded outwards where they are no float64 numbers.
+    """
 
     indices: tuple[Index, ...]
     centres: np.ndarray
     halves: np.ndarray
     coefficients: np.ndarray
     remainders: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
 
     def expand(self, cell: np.ndarray, centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(coefficients in u, rounding bound) with p(centre + half*u) = sum q_a u^a on sub-boxes of the given cells.
@@ -65,11 +71,14 @@ class BoxCover:
         return result * scale
 
 
-def box_cover(target: Target, tolerance: float, order: int = 7, most_cells: int = 1024) -> BoxCover:
+def box_cover(
+    target: Target, tolerance: float, order: int = 7, most_cells: int = 1024, places: Sequence[np.ndarray] = ()
+) -> BoxCover:
     """A cover of the target's domain by cells that are halved until the remainder meets the tolerance.
 
     Cells are split where the remainder is largest, at most `most_cells` of them; the remainders of what is left say
-    truly how good the cover is (inf where f is not finite).
+    truly how good the cover is (inf where f is not finite). They are cut in the middle, or at the nearest of the `places`
+    of that axis if one lies in the middle half.
     """
     d = target.dimension
     indices = tuple(a for a in itertools.product(range(order + 1), repeat=d) if sum(a) <= order)
@@ -82,11 +91,23 @@ def box_cover(target: Target, tolerance: float, order: int = 7, most_cells: int 
         sides = cells.pop(worst)[0]
         axis = max(range(d), key=lambda i: to_float(sides[i][1] - sides[i][0]))
         lo, hi = sides[axis]
-        for part in ((lo, (lo + hi) / 2), ((lo + hi) / 2, hi)):
+        at = _near_middle(lo, hi, places[axis] if places else ())
+        for part in ((lo, at), (at, hi)):
             cells.append(taylor_cell(target, (*sides[:axis], part, *sides[axis + 1 :]), indices, order))
     centres = np.array([[to_float((a + b) / 2) for a, b in c[0]] for c in cells])
     halves = np.array([_halves(c[0]) for c in cells])
-    return BoxCover(indices, centres, halves, np.array([c[2] for c in cells]), np.array([c[3] for c in cells]))
+    lower = np.array([[float_down(a) for a, _ in c[0]] for c in cells])
+    upper = np.array([[float_up(b) for _, b in c[0]] for c in cells])
+    coefficients, remainders = np.array([c[2] for c in cells]), np.array([c[3] for c in cells])
+    return BoxCover(indices, centres, halves, coefficients, remainders, lower, upper)
+
+
+def _near_middle(lo: fmpq, hi: fmpq, places: Any) -> fmpq:
+    middle = (lo + hi) / 2
+    if not len(places):
+        return middle
+    at = to_fmpq(float(min(places, key=lambda x: abs(x - to_float(middle)))))
+    return at if abs(at - middle) <= (hi - lo) / 4 else middle
 
 
 def taylor_cell(target: Target, sides: tuple, indices: tuple[Index, ...], order: int) -> tuple:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 from flint import fmpq
@@ -23,7 +23,7 @@ from flint import fmpq
 from approx.certification.axis_kinks import axis_kinks
 from approx.certification.box_cover import BoxCover, box_cover
 from approx.certification.budget import Work
-from approx.certification.gadget_forms import Forms, forms_of
+from approx.certification.gadget_forms import Forms, forms_of, reading_of
 from approx.certification.pieces import Program
 from approx.certification.witness import Witness
 
@@ -50,16 +50,18 @@ class Boxes:
     point: np.ndarray
     estimate: np.ndarray
 
-    def take(self, index: np.ndarray) -> Boxes:
+    def take(self, index: np.ndarray) -> Self:
         """The boxes at `index`."""
-        return Boxes(
-            *(getattr(self, n)[index] for n in ("centre", "half", "cell", "upper", "axis", "point", "estimate"))
-        )
+        return type(self)(*(getattr(self, n)[index] for n in self.__dataclass_fields__))
 
 
-def concatenate(groups: list[Boxes]) -> Boxes:
+AnyBoxes = TypeVar("AnyBoxes", bound=Boxes)
+
+
+def concatenate(groups: Sequence[AnyBoxes]) -> AnyBoxes:
     """All boxes of the groups."""
-    return Boxes(*(np.concatenate([getattr(g, n) for g in groups]) for n in Boxes.__dataclass_fields__))
+    kind = type(groups[0])
+    return kind(*(np.concatenate([getattr(g, n) for g in groups]) for n in kind.__dataclass_fields__))
 
 
 def certify_boxes(
@@ -70,6 +72,12 @@ def certify_boxes(
     kinks = axis_kinks(network, target.domain.floats().tolist())
     witness = Witness(program, target)
     witness.sample(kinks)
+    if target.dimension > 2:
+        from approx.certification.region_search import certify_regions
+
+        reading = reading_of(network, list(target.domain))
+        if reading is not None and reading.squares:
+            return certify_regions(reading, target, witness, kinks, rtol, atol, work)
     cover = box_cover(target, 0.02 * max(rtol * witness.lower, atol), order=8 if target.dimension <= 2 else 6)
     forms, name = forms_of(program, list(target.domain))
     search = _Search(cover, witness, kinks, rtol, atol, work, forms)
@@ -109,7 +117,7 @@ class _Search:
 
     def run(self) -> None:
         """Cut the boxes with the largest bounds until the goal is met or the work is exhausted."""
-        everything = self.bound(*_cut_at(self.kinks, self.cover.centres, self.cover.halves))
+        everything = self.bound(*cut_at(self.kinks, self.cover.centres, self.cover.halves))
         self.open, self.pending = [everything], 0.0
         self.improve(everything)
         while self.open and not self.work.exhausted:
@@ -138,27 +146,9 @@ class _Search:
             self.improve(children)
 
     def halve(self, boxes: Boxes) -> Boxes:
-        """Both parts of every box, cut across its axis: in the middle, or where units of that axis alone bend.
-
-        Parts are a little too wide where numbers round, never too narrow.
-        """
-        rows = np.arange(len(boxes.axis))
-        middle, radius = boxes.centre[rows, boxes.axis], boxes.half[rows, boxes.axis]
-        low, high = middle - radius, middle + radius
-        at = middle.copy()
-        for axis, kinks in enumerate(self.kinks):
-            here = np.flatnonzero(boxes.axis == axis)
-            if len(here) and len(kinks):
-                at[here] = _nearest_inside(kinks, low[here], high[here], middle[here])
-        centres, halves = [], []
-        for a, b in ((low, at), (at, high)):
-            centre, half = boxes.centre.copy(), boxes.half.copy()
-            centre[rows, boxes.axis] = 0.5 * (a + b)
-            reach = np.maximum(b - centre[rows, boxes.axis], centre[rows, boxes.axis] - a)
-            half[rows, boxes.axis] = reach * (1 + 2.0**-51) + 2.0**-52 * (np.abs(middle) + radius)
-            centres.append(centre)
-            halves.append(half)
-        parts = self.bound(np.concatenate(centres), np.concatenate(halves), np.tile(boxes.cell, 2))
+        """Both parts of every box, with their bounds."""
+        centre, half = halved(boxes, self.kinks)
+        parts = self.bound(centre, half, np.tile(boxes.cell, 2))
         parts.upper = np.minimum(parts.upper, np.tile(boxes.upper, 2))
         return parts
 
@@ -208,7 +198,32 @@ class _Search:
                 self.witness.try_point(boxes.point[k].tolist())
 
 
-def _cut_at(kinks: list[np.ndarray], centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def halved(boxes: Boxes, kinks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(centres, half-widths) of the lower, then the upper parts of all boxes, each cut across its axis.
+
+    Cut in the middle, or where units of that axis alone bend. Parts are a little too wide where numbers round, never too
+    narrow.
+    """
+    rows = np.arange(len(boxes.axis))
+    middle, radius = boxes.centre[rows, boxes.axis], boxes.half[rows, boxes.axis]
+    low, high = middle - radius, middle + radius
+    at = middle.copy()
+    for axis, places in enumerate(kinks):
+        here = np.flatnonzero(boxes.axis == axis)
+        if len(here) and len(places):
+            at[here] = _nearest_inside(places, low[here], high[here], middle[here])
+    centres, halves = [], []
+    for a, b in ((low, at), (at, high)):
+        centre, half = boxes.centre.copy(), boxes.half.copy()
+        centre[rows, boxes.axis] = 0.5 * (a + b)
+        reach = np.maximum(b - centre[rows, boxes.axis], centre[rows, boxes.axis] - a)
+        half[rows, boxes.axis] = reach * (1 + 2.0**-51) + 2.0**-52 * (np.abs(middle) + radius)
+        centres.append(centre)
+        halves.append(half)
+    return np.concatenate(centres), np.concatenate(halves)
+
+
+def cut_at(kinks: list[np.ndarray], centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(centres, half-widths, cells) of the boxes cut at the kinks of all axes, as long as these are not too many."""
     cell = np.arange(len(centre))
     for axis, places in enumerate(kinks):

@@ -2,10 +2,11 @@
 
 Levels (each includes the ones before):
 - "witness": the digest names this network; the witness lies in the domain; |f - net| there is at least `lower`.
-- "regions": on 64 intervals or rectangles spread over the domain the bound `upper` is proved again (one and two variables,
-  piecewise linear), or on 64 cells (step networks in any dimension, see check_steps); otherwise |f - net| <= upper is
+- "regions": on 64 intervals, rectangles or boxes spread over the domain the bound `upper` is proved again (piecewise linear
+  networks), or on 64 cells (step networks in any dimension, see check_steps); otherwise |f - net| <= upper is
   tried at 256 points (24 where weights do not fit into float64), which can refute but not prove.
-- "full": `upper` is proved again on the whole domain (one and two variables, piecewise linear; step networks).
+- "full": `upper` is proved again on the whole domain (piecewise linear networks; step networks). In three and more
+  variables at most 200,000 parts are looked at (check_space): enough for small networks.
 
 f, f'' and the network are evaluated by code of the checker's own (check_function.py; rationals below).
 
@@ -92,13 +93,17 @@ def check_certificate(certificate: Certificate, level: str = "witness") -> Check
                 from approx.certification.check_plane import check_plane
 
                 check_plane(certificate, net, target, level, proved, refuted)
+            elif net.activations <= PIECEWISE_LINEAR and net.tags["rational"]:
+                from approx.certification.check_space import check_space
+
+                check_space(certificate, net, target, level, proved, refuted)
             elif check_cells(certificate, net, target, level, proved, observed, refuted) or check_folds(
                 certificate, net, target, level, proved
             ):
                 pass
             elif level == "full":
                 raise UnsupportedError(
-                    "level 'full' needs a piecewise linear network of one or two variables, a step network, or one of sines "
+                    "level 'full' needs a piecewise linear network with rational weights, a step network, or one of sines "
                     "and arcsines of one variable that fold and look up"
                 )
             else:

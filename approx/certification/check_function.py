@@ -50,6 +50,29 @@ class CheckFunction:
         _, _, both = self._run(box, True, (1, 1))
         return [value, by_x, by_y, xx / 2, (both - xx - yy) / 2, yy / 2]
 
+    def gradient(self, point: Sequence[arb]) -> tuple[arb, list[arb]]:
+        """Balls for f and its first derivatives over a box of balls."""
+        d = len(point)
+        if self.declared:
+            jet = self.target.jet(list(point), 1)
+            return jet[(0,) * d], [jet[_unit(d, i)] for i in range(d)]
+        runs = [self._run(point, True, _unit(d, i)) for i in range(d)]
+        return runs[0][0], [r[1] for r in runs]
+
+    def hessian(self, box: Sequence[arb]) -> list[list[arb]]:
+        """Balls for the second derivatives over a box of balls, row i up to column i; not finite where f'' is not bounded."""
+        d = len(box)
+        if self.declared:
+            jet = self.target.jet(list(box), 2)
+            pairs = [[tuple(int(k == i) + int(k == j) for k in range(d)) for j in range(i + 1)] for i in range(d)]
+            return [[(2 if i == j else 1) * jet[k] for j, k in enumerate(row)] for i, row in enumerate(pairs)]
+        pure = [self._run(box, True, _unit(d, i))[2] for i in range(d)]
+        rows = []
+        for i in range(d):
+            both = [self._run(box, True, tuple(int(k in (i, j)) for k in range(d)))[2] for j in range(i)]
+            rows.append([*((b - pure[i] - pure[j]) / 2 for j, b in enumerate(both)), pure[i]])
+        return rows
+
     def _run(self, point: Sequence[arb], single: bool, direction: tuple[int, ...] = (1,)) -> _Triple:
         return self._triples(point, single, direction, len(self.target.program.instructions))[-1]
 
@@ -94,6 +117,10 @@ class CheckFunction:
         quotients = {fmpq(a) / b for a in [*numbers, 1] for b in [*numbers, 1]}
         places = [arb(sign * q) for q in sorted({fmpq(0), *quotients}) for sign in (1, -1)]
         return [p for p in places if p.is_exact()]
+
+
+def _unit(d: int, i: int) -> tuple[int, ...]:
+    return tuple(int(k == i) for k in range(d))
 
 
 def _apply(operation: str, arguments: list[_Triple], data: Any) -> _Triple:

@@ -9,7 +9,7 @@ many ReLUs the square is made of.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
@@ -19,6 +19,9 @@ from approx.certification.affine_forms import affine_forms
 from approx.certification.gadgets import Form, Reading, read
 from approx.certification.pieces import Program
 from approx.numbers import to_float
+
+if TYPE_CHECKING:
+    from approx.networks import Network
 
 _UNIT = 2.0**-53
 #: Squares of more levels than this are taken as t^2 + [0, 4^-(m+1)].
@@ -32,16 +35,22 @@ _MOST_WEIGHTS = 60_000
 Forms = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
-def forms_of(program: Program, domain: list[tuple[Any, Any]]) -> tuple[Forms, str]:
-    """(the affine forms on boxes of the domain, their name): of gadgets where the network has any, otherwise of its units."""
-    network = program.network
+def reading_of(network: Network, domain: list[tuple[Any, Any]]) -> Reading | None:
+    """The network on the domain read as gadgets, where that may pay: it has teeth, or more than two variables."""
     # Teeth read z - 1/2: without such biases there is nothing to look for.
     teeth = sum(int(np.count_nonzero(l.bias.floats == -0.5)) for l in network.layers)
     wanted = teeth > 1 or len(domain) > 2
-    if wanted and network.size.weights <= _MOST_WEIGHTS and network.tags["piecewise_linear"]:
-        reading = read(network, [(fmpq(a), fmpq(b)) for a, b in domain])
-        if reading is not None and (reading.squares or len(domain) > 2):
-            return GadgetForms(reading), "affine forms of gadgets" if reading.squares else "affine forms, there and back"
+    if not wanted or network.size.weights > _MOST_WEIGHTS or not network.tags["piecewise_linear"]:
+        return None
+    reading = read(network, [(fmpq(a), fmpq(b)) for a, b in domain])
+    return reading if reading is not None and (reading.squares or len(domain) > 2) else None
+
+
+def forms_of(program: Program, domain: list[tuple[Any, Any]]) -> tuple[Forms, str]:
+    """(the affine forms on boxes of the domain, their name): of gadgets where the network has any, otherwise of its units."""
+    reading = reading_of(program.network, domain)
+    if reading is not None:
+        return GadgetForms(reading), "affine forms of gadgets" if reading.squares else "affine forms, there and back"
     return (lambda centre, half: affine_forms(program, centre, half)), "affine forms"
 
 
@@ -147,12 +156,12 @@ class GadgetForms:
             lo, hi = q - radius, q + radius
             to = slice(first, first + len(levels))
             if len(relus) == len(levels):
-                chord = _relu_chord(lo, hi)
+                chord = relu_chord(lo, hi)
             else:
                 chord = np.empty((3, *lo.shape))
                 squares = np.flatnonzero(levels >= 0)
-                chord[:, relus] = _relu_chord(lo[relus], hi[relus])
-                chord[:, squares] = _square_chord(
+                chord[:, relus] = relu_chord(lo[relus], hi[relus])
+                chord[:, squares] = square_chord(
                     lo[squares], hi[squares], levels[squares][:, None], two_sided[squares][:, None]
                 )
             slope[to], middle[to], gap[to] = chord
@@ -168,7 +177,7 @@ class GadgetForms:
         extra = np.zeros(n)
         if len(self.drift):
             radius = (np.abs(b[1:]).sum(axis=1) + f[1:]) * (1 + 2.0**-40)
-            extra = self.drift @ _distance(q[1:] - radius, q[1:] + radius, self.two_sided[:, None])
+            extra = self.drift @ beyond(q[1:] - radius, q[1:] + radius, self.two_sided[:, None])
         back_p, back_a, back_e, weight = self._backward(centre, half, slope, middle, gap, sizes + e)
         blame = np.einsum("un,udn->dn", np.nan_to_num(weight, posinf=0.0), np.nan_to_num(shares))
         better = back_e < f[0]
@@ -210,12 +219,12 @@ class GadgetForms:
         return p, a, e * (1 + 2.0**-30) + 2.0**-1000, weight
 
 
-def _distance(lo: np.ndarray, hi: np.ndarray, two_sided: np.ndarray) -> np.ndarray:
+def beyond(lo: np.ndarray, hi: np.ndarray, two_sided: np.ndarray) -> np.ndarray:
     """How far |t| (two-sided) or t can be outside of [0, 1] for t in [lo, hi]; NaN stays NaN."""
     return np.maximum(np.maximum(hi - 1, np.where(two_sided, -lo - 1, -lo)), 0.0)
 
 
-def _relu_chord(lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+def relu_chord(lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
     """(3, ...): slope, middle, gap with max(z, 0) in slope z + middle + [-gap, gap] for z in [lo, hi]."""
     crossing = ~((lo >= 0) | (hi <= 0))  # NaN counts as crossing, and stays NaN
     slope = np.where(crossing, hi / np.where(crossing, hi - lo, 1.0), np.where(lo >= 0, 1.0, 0.0))
@@ -223,7 +232,7 @@ def _relu_chord(lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
     return np.stack([slope, offset, offset + np.where(crossing, 8 * _UNIT * (np.abs(lo) + np.abs(hi)), 0.0)])
 
 
-def _square_chord(lo: np.ndarray, hi: np.ndarray, levels: np.ndarray, two_sided: np.ndarray) -> np.ndarray:
+def square_chord(lo: np.ndarray, hi: np.ndarray, levels: np.ndarray, two_sided: np.ndarray) -> np.ndarray:
     """(3, ...): slope, middle, gap with F_m(|t|) (or what stands for it beyond 1) in slope t + middle + [-gap, gap]."""
     scale = np.ldexp(1.0, np.minimum(levels, _FINEST))
     at_lo, at_hi = _interpolant(lo, scale), _interpolant(hi, scale)

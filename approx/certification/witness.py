@@ -38,6 +38,18 @@ class Witness:
         if low > self.lower:
             self.lower, self.point = low, x
 
+    def try_best(self, points: np.ndarray, factor: float = 1.0) -> None:
+        """Try the best of the points (points, inputs) by float64, if it is better than `factor` times what is known."""
+        gap = self._observed(points) if len(points) else np.zeros(0)
+        if len(gap) and gap.max() > self.lower * factor:
+            self.try_point(points[int(np.argmax(gap))].tolist())
+
+    def _observed(self, x: np.ndarray) -> np.ndarray:
+        """|f - net| in float64, a guess; -1 where it is not finite."""
+        with np.errstate(all="ignore"):
+            gap = np.abs(np.asarray(self.target(x)) - np.asarray(self.program.network(x)))
+        return np.where(np.isfinite(gap), gap, -1.0)
+
     def sample(self, places: list[np.ndarray] | None = None, points: int = _SAMPLES, best: int = 3) -> None:
         """Try the best of some points spread over the domain, found in float64; `places` per axis are combined as well."""
         sides = np.array(self.target.domain.floats())
@@ -55,8 +67,6 @@ class Witness:
             most = max(2, int(count ** (1 / len(sides))))
             lines = [line[:: 1 + len(line) // most] for line in lines]
             x = np.concatenate([x, np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(sides))])
-        with np.errstate(all="ignore"):
-            gap = np.abs(np.asarray(self.target(x)) - np.asarray(self.program.network(x)))
-        gap = np.where(np.isfinite(gap), gap, -1.0)
+        gap = self._observed(x)
         for k in np.argsort(-gap, kind="stable")[:best].tolist():
             self.try_point(x[k].tolist())

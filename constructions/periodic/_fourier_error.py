@@ -180,4 +180,6 @@ def places_cover(target: Target, boxes: list[list[tuple[Any, Any]]], tolerance: 
         np.concatenate([p.halves for p in parts]),
         np.concatenate([p.coefficients for p in parts]),
         np.concatenate([p.remainders for p in parts]),
+        np.concatenate([p.lower for p in parts]),
+        np.concatenate([p.upper for p in parts]),
     )
