@@ -36,10 +36,14 @@ def cantor(levels: int, variable: str = "x") -> str:
 
 #: Per number of variables a rough Lipschitz target and the (cells, steps) of its networks: rate 2, rate 3/2, constant width.
 #: The first network of every row is certified.
-TARGETS = {1: Target(cantor(8) + "+ abs(abs(x-1/3)-1/5)/2")}
+TARGETS = {
+    1: Target(cantor(8) + "+ abs(abs(x-1/3)-1/5)/2"),
+    2: Target(f"({cantor(7)} + {cantor(7, 'y')} + abs(abs(x-1/3)-1/5) + abs(abs(y-2/5)-1/7))/4"),
+}
 GRIDS = {
     1: {"2": ((96, 24), (192, 48), (384, 96)), "3/2": ((400, 5), (1600, 10), (6400, 20)),
-        "narrow": ((32, 10), (96, 32), (288, 96))}
+        "narrow": ((32, 10), (96, 32), (288, 96))},
+    2: {"2": ((12, 5), (24, 9), (48, 19)), "3/2": ((48, 3), (133, 5), (261, 7)), "narrow": ((4, 5), (8, 9), (16, 17))},
 }  # fmt: skip
 
 

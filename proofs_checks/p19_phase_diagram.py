@@ -1,7 +1,7 @@
 """Do the statements of "The phase diagram of approximation rates for deep neural networks" (2019) hold here?
 
-Taken from a digest of the paper (recalled, not quoted). Smoothness r, d inputs, error W^-p, depth W^a. What deep networks of
-smoothness r > 1 and the deep Fourier network promise is checked where they are built: see the end of the file.
+Taken from a digest of the paper (recalled, not quoted). Smoothness r, d inputs, error W^-p, depth W^a. Smoothness r > 1 in the
+deep phase is checked for r = 2 in one variable, which is what is built.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from approx.evaluation import evaluate_exact
 from approx.networks import Builder
 from approx.numbers import to_arb, working_precision
 from approx.studies import SmoothnessClass, any_selection, continuity, entropy_bits, log_slope, region
-from constructions.relu import deep_two_scale, local_taylor, power_taylor
+from constructions.periodic import deep_fourier
+from constructions.relu import deep_two_scale, hoelder_two_scale, local_taylor, power_taylor
 from constructions.relu.exact_products import square_stencil
 from proofs_checks.p18_very_deep import GRIDS, TARGETS
 from proofs_checks.statements import Result, statement
 
 PAPER = "P19"
+SMOOTH = Target("sin(7*x)*exp(-x)/(1+x**2)")
 WAVE, PLANE = Target("sin(2*pi*x)"), Target("exp(x)*sin(3*y)")
 SHORT = approx.Budget(seconds=10)
 
@@ -168,5 +170,32 @@ def dichotomy() -> Result:
     return Result(ok, "proved", "exact for all 64 numbers of six binary digits.", {"weights": net.size.weights})
 
 
-# To be added with the constructions: hoelder-two-scale (rates r/d < p <= 2 r/d for smoothness r > 1, depth W^(p d/r - 1), fixed
-# width for every r) and deep-fourier (error exp(-c W^(1/2)) with {ReLU, sin}): one function with @statement(PAPER, ...) each.
+
+@statement(PAPER, "Deep discontinuous phase: rates r/d < p <= 2 r/d for smoothness r > 1, with O(W^(p d/r - 1)) hidden layers")
+def deep_phase_smooth() -> Result:
+    """r = 2, d = 1, p = 4 and 3: certified errors and depths of networks of growing size are regressed."""
+    numbers, ok = {}, True
+    for rate, ladder in ((4, (1e-4, 1e-6, 1e-8)), (3, (1e-4, 1e-5, 1e-6))):
+        found = [hoelder_two_scale(SMOOTH, eps, rate=rate) for eps in ladder]
+        certificates = [a.certify(rtol=0.1) for a in found]
+        ok &= all(c.upper <= a.bound and c.upper <= 1.2 * c.lower for a, c in zip(found, certificates, strict=True))
+        weights = [a.network.size.weights for a in found]
+        error = _slope(weights, [c.upper for c in certificates])
+        depth = _slope(weights, [float(a.network.size.hidden_layers) for a in found])
+        ok &= abs(error + rate) < 0.3 and depth <= rate / 2 - 1 + 0.05
+        numbers[f"p = {rate}"] = f"certified error W^{error:.2f}, depth W^{depth:.2f}, W = {weights[0]:,} .. {weights[-1]:,}"
+    return Result(ok, "certified", "three networks for each rate; exponents are fitted to them.", numbers)
+
+
+@statement(PAPER, "Deep Fourier expansion: error exp(-c W^(1/2)) with {ReLU, sin}, all coefficients in one weight")
+def deep_fourier_rate() -> Result:
+    """The paper's form at order 1 with 2 to 16 cells: certified errors; log(1/error) / W^(1/2) does not fall."""
+    found = [deep_fourier(SMOOTH, 10, digits=digits, order=1, form="bits") for digits in (1, 2, 3, 4)]
+    uppers = [a.certify().upper for a in found]
+    weights = [a.network.size.weights for a in found]
+    shares = np.diff(-np.log(uppers)) / np.diff(np.sqrt(weights))
+    ok = all(u <= a.bound for a, u in zip(found, uppers, strict=True)) and shares.min() >= 0.8 * shares.max() > 0
+    ok &= all(a.network.activations == {"relu", "sin", "identity"} for a in found)
+    text = f"certified {uppers[0]:.2g} .. {uppers[-1]:.2g}, W = {weights[0]:,} .. {weights[-1]:,}"
+    numbers = {"c": f"{shares.min():.3f} .. {shares.max():.3f}", "errors and sizes": text}
+    return Result(ok, "certified", "c: slopes between neighbours of four networks.", numbers)
