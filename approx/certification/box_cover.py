@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,13 +125,14 @@ def taylor_cell(target: Target, sides: tuple, indices: tuple[Index, ...], order:
             for k, a in enumerate(indices):
                 exact = jet[a] * _power(half, a)
                 flat[k] = float(exact.mid())
-                error += abs(exact - arb(to_fmpq(flat[k])))
+                # Beyond the largest float64 number there is no model, only the range of f.
+                error += abs(exact - arb(to_fmpq(flat[k]))) if isfinite(flat[k]) else arb("inf")
             for a, value in high.items():
                 if sum(a) == order + 1:
                     error += abs(value) * _power(half, a)
             bound = float_up(error.upper()) if error.is_finite() else float("inf")
             natural = _natural(target, box)
-            if bound <= natural[1]:
+            if isfinite(bound) and bound <= natural[1]:
                 return sides, None, flat, bound
         middle, radius = _natural(target, box)
         flat = [0.0] * len(indices)
@@ -149,6 +151,8 @@ def _natural(target: Target, box: list[arb]) -> tuple[float, float]:
     if not value.is_finite():
         return 0.0, float("inf")
     middle = float(value.mid())
+    if not isfinite(middle):
+        return 0.0, float("inf")
     return middle, float_up(abs(value - arb(to_fmpq(middle))).upper())
 
 

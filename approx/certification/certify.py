@@ -105,7 +105,8 @@ def _structural(
 
 def _regions_know_more(network: Network, method: str, name: str) -> bool:
     """Whether a search over regions may be sharper than the structure `name`: not where it cannot follow the network."""
-    return method == "auto" and not name.startswith(STRUCTURE_ONLY) and "floor" not in network.activations
+    decoders = {"floor", "arcsin", "sigma3"}  # they turn round at scales that no region resolves
+    return method == "auto" and not name.startswith(STRUCTURE_ONLY) and not decoders & network.activations
 
 
 def _better(

@@ -147,9 +147,9 @@ def best_solution(problem: Problem, number: int, proves: Callable[[Network], boo
     eps = problem.eps * (1 - 0.2 * min(bends, 3))
     for seed in (5, 8):
         fits = explore(problem.grid, problem.values, eps, problem.fine, number=number, seed=seed)
-        # Those that leave nothing of eps to the squares come last: their hinges or folds would have to win a lot.
-        fits.sort(key=lambda f: not np.isfinite(real_levels(f, problem.grid, problem.values, eps)[0]))
-        found = _solutions(problem, fits[:TRIES], eps)
+        # The most promising ones may need free folds to leave anything of eps to the squares; some that do so now are safer.
+        safe = [f for f in fits[TRIES:] if np.isfinite(real_levels(f, problem.grid, problem.values, eps)[0])]
+        found = _solutions(problem, fits[:TRIES] + safe[: TRIES // 2], eps)
         best = next((s for s in found[:CANDIDATES] if proves(s.network)), None)
         if best is None:  # the samples missed some of the error: one level more where it helps most
             best = next((s for s in (_raised(problem, s) for s in found[:3]) if proves(s.network)), None)
