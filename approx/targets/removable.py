@@ -21,6 +21,8 @@ from approx.targets.program import Program
 
 #: Orders of common zeros that are looked for.
 MOST = 4
+#: With more quotients nothing is looked for; with more numbers only 0 and the zeros of polynomials are tried.
+MOST_QUOTIENTS, MOST_NUMBERS = 32, 32
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,16 @@ def find_removable(program: Program, series: Callable[[Program, arb, int], list[
     for step in program.instructions:
         if step.operation == "number":
             numbers |= {step.data, -step.data}
-    found = []
+    if len(numbers) > MOST_NUMBERS:
+        numbers = {fmpq(0)}
+    found: list[Removable] = []
+    if sum(step.operation == "div" for step in program.instructions) > MOST_QUOTIENTS:
+        return found
     for place, step in enumerate(program.instructions):
         if step.operation != "div":
             continue
         top, bottom = (program.part(i) for i in step.arguments)
-        if not bottom.variables():
+        if not (top.variables() and bottom.variables()):
             continue
         for candidate in sorted(numbers | _zeros(bottom)):
             zero = arb(candidate)

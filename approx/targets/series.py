@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from flint import arb, arb_series, ctx, fmpq
@@ -92,14 +92,14 @@ class SeriesProgram:
     @cached_property
     def removable(self) -> list[Removable]:
         """Where a quotient is 0/0, and its limit is known."""
-        return find_removable(self.program, lambda part, point, order: SeriesProgram(part).run(point, order))
+        return find_removable(self.program, lambda part, point, order: prepared(part).run(point, order))
 
     @cached_property
     def quotients(self) -> dict[int, tuple[SeriesProgram, SeriesProgram]]:
         """Numerator and denominator of the quotients with removable singularities."""
         steps, program = self.program.instructions, self.program
         places = {gap.place for gap in self.removable}
-        return {k: tuple(SeriesProgram(program.part(i)) for i in steps[k].arguments) for k in places}  # type: ignore[misc]
+        return {k: tuple(prepared(program.part(i)) for i in steps[k].arguments) for k in places}  # type: ignore[misc]
 
     def evaluate(
         self,
@@ -141,6 +141,12 @@ def _quotient(top: list[arb], bottom: list[arb], length: int) -> arb_series:
         return arb_series(top, length) / arb_series(bottom, length)
     finally:
         ctx.cap = before
+
+
+@lru_cache(maxsize=512)
+def prepared(program: Program) -> SeriesProgram:
+    """The SeriesProgram of a part of an expression: nested quotients share the parts that they are made of."""
+    return SeriesProgram(program)
 
 
 def _nothing(*_: Any) -> arb_series:
