@@ -43,7 +43,7 @@ def square_chain(target: Target, eps: Any, *, starts: int = STARTS) -> Approxima
     Guarantee: the network returned has a certificate with upper <= eps (computed here, and again by `certify()`); a
     priori only `bound` is proved, which may be somewhat above eps (inf where nothing is proved). The search is a
     heuristic, deterministic (fixed seeds, counted work).
-    Cost: sum (5 m_j - 2) + K(K+1)/2 weights and the folds (4 weights each, 8 when odd); 10 to 40 s.
+    Cost: sum (5 m_j - 2) + K(K+1)/2 weights and the folds (4 weights each, 8 when odd); 10 s to 2 minutes.
     Raises InputError unless eps > 0 and starts >= 1, RegularityError in several variables, UnreachableError when no
     chain that is certified to meet eps was found. Source: derived; docs/square-chains.md.
     """

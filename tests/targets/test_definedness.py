@@ -89,5 +89,7 @@ def test_clamping_only_where_definedness_is_proved():
 def test_planted_fault_a_prover_that_believes_everything_is_caught(monkeypatch):
     from approx.targets import definedness
 
+    with pytest.raises(DomainError):
+        Target("log(x-1/2)").check_defined()
     monkeypatch.setattr(definedness.SignProver, "structural_sign", lambda *_: True)
     Target("log(x-1/2)").check_defined()  # now passes wrongly, so the table above depends on the proof
