@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from approx.approximant import Approximant
-from approx.certification import Budget
+from approx.certification import Budget, Certificate
 from approx.errors import ApproxError, DomainError, InputError, RegularityError, UnreachableError
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
@@ -154,7 +154,7 @@ def _attempt(
 def _certified(
     found: Approximant, goal: float, certify: bool, rtol: float, budget: Budget | None, say: Progress
 ) -> Approximant:
-    if certify and found.certificate is None:
+    if certify and (found.certificate is None or not _tight(found.certificate, rtol, goal)):
         say(f"{found.method}: certifying", None)
         # An exact network has error 0, which no relative gap describes: far below eps is enough.
         found = found.certified(rtol=rtol, atol=goal * 1e-6, budget=budget)
@@ -163,6 +163,10 @@ def _certified(
             margin = 0.5 * (goal / found.certificate.lower - 1) if found.certificate.lower > 0 else rtol
             found = found.certified(rtol=min(rtol, max(margin, 1e-6)), atol=goal * 1e-6, budget=budget)
     return found
+
+
+def _tight(certificate: Certificate, rtol: float, goal: float) -> bool:
+    return certificate.upper <= max(certificate.lower * (1 + rtol), goal * 1e-6)
 
 
 def _proved(found: Approximant) -> float:

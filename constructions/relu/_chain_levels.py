@@ -1,16 +1,18 @@
 """How many sawtooth levels does each square of a fitted chain need? Start from the budget, then ask the network itself.
 
-Errors here are observed (float64 samples on a grid finer than the network's pieces or at random within them); they
-choose the integers, the certificate decides.
+Errors here are observed (float64 samples, closer and closer to the worst); they choose the integers, the certificate
+decides.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from approx.certification import Certificate
 from approx.networks import Builder, Form, Network
 from approx.numbers import to_fmpq
 from constructions.relu._chain_fit import (
@@ -25,6 +27,7 @@ from constructions.relu._chain_fit import (
 )
 from constructions.relu._chain_model import Array, admissible, forward, padded, tie, unit_errors
 from constructions.relu._chain_network import NetworkWriter, Writer, chain_form, staged_form
+from constructions.relu._chain_samples import SampleWriter
 from constructions.relu._chain_search import BATCH, explore
 from constructions.relu._chain_symmetry import Bend, Stage
 
@@ -33,7 +36,7 @@ DENSE = 8001  # points on which the range of a unit is seen
 NEAR = 300  # points around which the error is sampled more and more closely
 CANDIDATES = 3  # networks handed to the certificate, which takes seconds each at 1e-10
 TRIES = 6  # fits whose variants are looked at
-BLIND = 0.25  # the same where a bend has more pieces than samples: these then miss up to a quarter (seen at 1e-10)
+BLIND = 0.05  # the same where a bend has more pieces than samples, which then miss some per cent (1 to 2 seen at 1e-10)
 MARGIN = 0.003  # the certificate's upper bound must fit between the observed error and eps
 
 
@@ -63,17 +66,23 @@ class Problem:
         writer = NetworkWriter(builder, 1.0)
         return builder.build([writer.output(self.write(writer, builder.input(), core, bends, bare))])
 
-    def error(self, network: Network) -> float:
+    def sampled(self, points: Array, core: Core, bends: Sequence[int]) -> Array:
+        """The values of that network at the points, up to rounding."""
+        writer = SampleWriter(points)
+        return writer.at(self.write(writer, writer.input(), core, bends))
+
+    def error(self, core: Core, bends: Sequence[int]) -> float:
         """The observed error on the points, and near the worst of them when these are within eps; NaN is infinite."""
-        sizes = np.abs(network(self.points) - self.truth)
-        worst = float(sizes.max())
-        if not worst <= self.eps:
-            return worst if worst == worst else np.inf
+        for step in (8, 1):  # most choices of levels fail, on few points already
+            sizes = np.abs(self.sampled(self.points[::step], core, bends) - self.truth[::step])
+            worst = float(sizes.max())
+            if not worst <= self.eps:
+                return worst if worst == worst else np.inf
         points, gap = self.points, (self.points[-1] - self.points[0]) / len(self.points)
         for _ in range(3):  # pieces may be far narrower than the gap: closer and closer to the worst points
             near = np.add.outer(points[np.argsort(sizes)[-NEAR:]], np.linspace(-1, 1, 41) * gap).ravel()
             points, gap = np.clip(near, self.points[0], self.points[-1]), gap / 16
-            sizes = np.abs(network(points) - self.function(points))
+            sizes = np.abs(self.sampled(points, core, bends) - self.function(points))
             worst = float(np.maximum(worst, sizes.max()))  # keeps NaN
         return worst if worst == worst else np.inf
 
@@ -138,8 +147,10 @@ def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
     return result
 
 
-def best_solution(problem: Problem, number: int, proves: Callable[[Network], bool]) -> Solution | None:
-    """The Solution with the fewest weights, among the most promising chains and their variants, that `proves` accepts.
+def best_solution(
+    problem: Problem, number: int, certificate: Callable[[Solution], Certificate | None]
+) -> tuple[Solution, Certificate] | None:
+    """The Solution with the fewest weights, among the most promising chains and their variants, that gets a certificate.
 
     None when there is no such Solution after a second search from other starts.
     """
@@ -149,12 +160,12 @@ def best_solution(problem: Problem, number: int, proves: Callable[[Network], boo
         fits = explore(problem.grid, problem.values, eps, problem.fine, number=number, seed=seed)
         # The most promising ones may need free folds to leave anything of eps to the squares; some that do so now are safer.
         safe = [f for f in fits[TRIES:] if np.isfinite(real_levels(f, problem.grid, problem.values, eps)[0])]
-        found = _solutions(problem, fits[:TRIES] + safe[: TRIES // 2], eps)
-        best = next((s for s in found[:CANDIDATES] if proves(s.network)), None)
-        if best is None:  # the samples missed some of the error: one level more where it helps most
-            best = next((s for s in (_raised(problem, s) for s in found[:3]) if proves(s.network)), None)
-        if best is not None:
-            return best
+        found = _solutions(problem, fits[:TRIES] + safe[: TRIES // 2], eps)[:CANDIDATES]
+        # Where the samples missed some of the error: one level more where it helps most.
+        for solution in itertools.chain(found, (_raised(problem, s) for s in found)):
+            proved = certificate(solution)
+            if proved is not None:
+                return solution, proved
     return None
 
 
@@ -222,7 +233,7 @@ def _with_levels(problem: Problem, fit: Fit, levels: list[int], bends: tuple[int
 def settle(problem: Problem, fit: Fit, best: int) -> Solution | None:
     """The Solution with the fewest levels that lowering one at a time finds, or None (also when `best` is out of reach).
 
-    Cost: at most about 4 K + 20 networks, each evaluated once on the points.
+    Cost: at most about 4 K + 20 choices of levels, each evaluated once on the points.
     """
     share = len(problem.stages) and sum(isinstance(s, Bend) for s in problem.stages)
     weights, real = real_levels(fit, problem.grid, problem.values, problem.eps)
@@ -270,12 +281,15 @@ class _Settling:
         self.known: dict[tuple[int, ...], float] = {}
 
     def network(self, levels: list[int]) -> Network:
-        return self.problem.network(chain_core(self.problem, self.fit, levels[: self.squares]), levels[self.squares :])
+        return self.problem.network(*self._parts(levels))
+
+    def _parts(self, levels: list[int]) -> tuple[Core, list[int]]:
+        return chain_core(self.problem, self.fit, levels[: self.squares]), levels[self.squares :]
 
     def error(self, levels: list[int]) -> float:
         key = tuple(levels)
         if key not in self.known:
-            self.known[key] = self.problem.error(self.network(levels))
+            self.known[key] = self.problem.error(*self._parts(levels))
         return self.known[key]
 
 

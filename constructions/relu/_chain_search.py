@@ -20,7 +20,8 @@ ROUNDS = (
 )  # per round: chains kept for it, price of a missing factor 4 of fit, and (demand on the fit over eps, iterations)
 HOPS_PER_START = 2  # batches of hops per start, for chains of four squares; their cost grows like the square's
 PATIENCE = 30  # batches without half a weight won after which the hops end
-BATCH = 8  # chains fitted side by side
+BATCH = 8  # chains led on side by side
+WIDE = 24  # chains fitted side by side
 BROOD = 24  # chains of a batch of hops; the best BATCH of them are led on
 FAMILIES, MEMBERS = 6, 4  # families (numbers of squares and hinges) that hops start from, and fits of each
 FOLDED, HINGED = 0.4, 0.12  # shares of hops with one free fold more, and with a hinge more or less
@@ -47,8 +48,8 @@ def starts(shape: Shape, t: Array, y: Array, number: int, seed: int, previous: l
 
 def _fitted(shape: Shape, thetas: list[Array], t: Array, y: Array, iterations: int) -> list[Fit]:
     found: list[Fit] = []
-    for k in range(0, len(thetas), BATCH):
-        fits = projected_fits(shape, np.stack(thetas[k : k + BATCH]), t, y, iterations)
+    for k in range(0, len(thetas), WIDE):
+        fits = projected_fits(shape, np.stack(thetas[k : k + WIDE]), t, y, iterations)
         found += [f for f in fits if f is not None]
     return found
 

@@ -27,6 +27,7 @@ from constructions.relu._chain_fit import (
 from constructions.relu._chain_levels import Problem, chain_core
 from constructions.relu._chain_model import Shape, add_fold, evaluate, forward, padded, unit_errors
 from constructions.relu._chain_network import NetworkWriter, chain_form
+from constructions.relu._chain_samples import SampleWriter
 from constructions.relu._chain_search import wander, worth
 from constructions.relu._chain_symmetry import Bend, Fold, is_affine, reduce
 from constructions.relu._chain_tangents import sensitivity_tangents, tangents, value_tangents
@@ -314,3 +315,16 @@ def test_room_is_made_for_units_that_turn_between_the_grid_points() -> None:
     assert beyond > 0.3 and np.isclose(overshoot(kinked, grid), beyond / np.ptp(values), rtol=1e-12)
     straight = Fit(Shape((0, 0)), np.array([3.0, 0, 0, 0, 0]), 0.0)  # monotone
     assert overshoot(straight, grid) == [0.0]
+
+
+@pytest.mark.parametrize("levels", [(1, 2, 3), (2, 6, 9), (12, 3, 14)])
+@pytest.mark.parametrize("beyond", [0.0, 0.05])
+def test_samples_are_the_values_of_the_network(levels: tuple[int, ...], beyond: float) -> None:
+    fit = _random_fit(Shape((0, 0, 0), 1))
+    points = np.linspace(0, 1 + beyond, 999)
+    writer = SampleWriter(points)
+    sampled = writer.at(chain_form(writer, writer.input(), fit, levels, GRID))
+    builder = Builder(1)
+    exact = NetworkWriter(builder, 1.0)
+    network = builder.build([exact.output(chain_form(exact, builder.input(), fit, levels, GRID))])
+    assert np.abs(sampled - network(points)).max() <= 1e-12 * (1 + np.abs(sampled).max())
