@@ -38,7 +38,7 @@ FUNCTIONS: list[tuple[str, tuple[int, int]]] = [
 ]
 ACCURACIES = [1e-2, 1e-4, 1e-6, 1e-8, 1e-10]
 LARGEST = 200_000
-SECONDS = 240
+SECONDS = 120
 ROUGH = ("cached-patches", "cached-narrow", "deep-two-scale", "narrow")
 HERE = Path(__file__).parent
 STORE = HERE / "weights.json"
