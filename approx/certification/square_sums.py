@@ -57,10 +57,11 @@ class _Tooth:
 
 @dataclass
 class _Reader:
-    """Follows a network over a box; `kept` are the arguments of the ReLUs of the basis."""
+    """Follows a network over a box; `kept` are the arguments of the ReLUs of the basis, `numbers` their places."""
 
     domain: Sequence[tuple[fmpq, fmpq]]
     kept: list[Form] = field(default_factory=list)
+    numbers: dict[frozenset[tuple[int, fmpq]], int] = field(default_factory=dict)
     teeth: list[_Tooth] = field(default_factory=list)
     #: forms that are known to lie in [0, 1] because they are g(z), with the number of their tooth
     made: list[tuple[Form, int]] = field(default_factory=list)
@@ -91,11 +92,13 @@ class _Reader:
 
     def _keep(self, form: Form) -> Form:
         """relu(form) by a ReLU of the basis, an old one if it can be: relu(-t) = relu(t) - t."""
-        for number, old in enumerate(self.kept):
-            if old == form:
-                return {self.dimension + number: fmpq(1)}
-            if old == scaled(form, -1):
-                return add({self.dimension + number: fmpq(1)}, form)
+        number = self.numbers.get(frozenset(form.items()))
+        if number is not None:
+            return {self.dimension + number: fmpq(1)}
+        number = self.numbers.get(frozenset(scaled(form, -1).items()))
+        if number is not None:
+            return add({self.dimension + number: fmpq(1)}, form)
+        self.numbers[frozenset(form.items())] = len(self.kept)
         self.kept.append(form)
         return {self.dimension + len(self.kept) - 1: fmpq(1)}
 
