@@ -12,7 +12,7 @@ import approx
 from approx.certification.pieces import Program
 from approx.certification.plane_pieces import grow, start_block
 from approx.certification.polygons import Rectangle, covers, frames_of, mesh_forward
-from approx.networks import Network, dense_block, layer
+from approx.networks import Builder, Network, dense_block, layer, linear_combination
 from constructions.relu.local_taylor import local_taylor
 from constructions.relu.product import product, product_of
 from constructions.relu.simplicial import simplicial
@@ -44,6 +44,8 @@ def table() -> list[tuple[str, ...]]:
     for cells, form in ((16, "economical"), (16, "paper"), (20, "paper")):
         net = simplicial(approx.Target(text, UNIT2), 1.0, cells=cells, form=form).network
         rows.append(row(f"simplicial N={cells} {form}", net, text, UNIT2, 0.01))
+    for cells in (8, 16):
+        rows.append(row(f"local patches N={cells}, 9 units a node", patches(text, cells), text, UNIT2, 0.01))
     rows.append(
         row("MLP 2-64-64-1, fitted", fitted("sin(3*x)*exp(-y)", SQUARE, (64, 64)), "sin(3*x)*exp(-y)", SQUARE, 0.05)
     )
@@ -90,6 +92,24 @@ def row(
         name, str(network.size.weights), text, c.method, f"{best:.3f}", f"{work:.3f}", f"{gap:.3%}", c.status, f"{c.lower:.6g}",
         f"{c.upper:.6g}", f"{regions / work:.3g}",
     )  # fmt: skip
+
+
+def patches(text: str, cells: int) -> Network:
+    """Piecewise linear interpolation by a spike max(1 - max(|s|, |t|, |s - t|), 0) of 9 ReLUs at every node.
+
+    9 (cells + 1)**2 units, less those of nodes where the target vanishes.
+    """
+    b = Builder(2)
+    x, y = b.input(0), b.input(1)
+    ticks = np.arange(cells + 1) / cells
+    nodal = approx.Target(text, UNIT2)(np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2))
+    spikes = []
+    for k, value in enumerate(nodal.tolist()):
+        s, t = cells * x - k // (cells + 1), cells * y - k % (cells + 1)
+        sizes = [b.relu(u) + b.relu(-u) for u in (s, t, s - t)]
+        larger = sizes[0] + b.relu(sizes[1] - sizes[0])
+        spikes.append((value, b.relu(1 - larger - b.relu(sizes[2] - larger))))
+    return b.build([linear_combination(spikes)])
 
 
 def rigour(m: int = 8) -> list[tuple[str, ...]]:

@@ -33,11 +33,12 @@ def table() -> list[tuple[str, ...]]:
     for verb in ("follow", "advance", "hinges"):
         for arithmetic in (Float64, DoubleDouble):
             machine_code.machine_code(verb, arithmetic)
+    machine_code.machine_code("grow", Float64)
     nets = [(f"sawtooth square, m={m}", sawtooth_square(m)) for m in (8, 12, 14, 16, 18)]
     nets += [("MLP 64x3", mlp(64, 3)), ("MLP 256x4", mlp(256, 4)), ("MLP 512x6", mlp(512, 6))]
     nets += [("folding 1-64-64-64-1", folding(64, 3))]
     for name, net in nets:
-        seconds, nodes = best(lambda net=net: decompose(net, 0.0, 1.0), 7)  # type: ignore[misc]
+        seconds, nodes = best(lambda net=net: decompose(net, 0.0, 1.0), 21)  # type: ignore[misc]
         pieces = len(nodes) - 1
         rows.append((name, "decompose", f"{pieces:,}", f"{seconds:.4f}", f"{pieces / seconds:.3g} pieces/s"))
     for name, net in nets[3:]:
@@ -45,11 +46,12 @@ def table() -> list[tuple[str, ...]]:
     nets = nets[1:5]
     nets.append(("polynomial, exp, 1e-8", constructions.relu.polynomial(_exp(), 1e-8).network))
     nets.append(("local Taylor, exp, 1e-6", constructions.relu.local_taylor(_exp(), 1e-6).network))
-    nets.append(("interpolation, 1e5 pieces", interpolation("exp(x)", 100_000)))
+    nets += [(f"interpolation, {n:,} pieces", interpolation("exp(x)", n)) for n in (2000, 100_000)]
     rows += [_overhead(name, net) for name, net in nets]
     for name, target, eps in (("exp", "exp(x)", 1e-10), ("exp", "exp(x)", 1e-12), ("sine", "sin(2*pi*x)", 1e-12)):
         rows.append(_deep(f"polynomial, {name}, {eps:g}", constructions.relu.polynomial, target, eps))
-    rows.append(_deep("local Taylor, exp, 1e-10", constructions.relu.local_taylor, "exp(x)", 1e-10))
+    for name, text, eps in (("sine", "sin(2*pi*x)", 1e-8), ("sine", "sin(2*pi*x)", 1e-10), ("exp", "exp(x)", 1e-10)):
+        rows.append(_deep(f"local Taylor, {name}, {eps:g}", constructions.relu.local_taylor, text, eps))
     return rows
 
 
@@ -74,13 +76,13 @@ def _overhead(name: str, net: Network) -> tuple[str, ...]:
     program = Program(net)
     points = (decompose(net, 0.0, 1.0)[: program.block],)
     if program.wide_first:
-        plain, _ = best(lambda: _plain_hinges(program, points[0]), 9)
+        plain, _ = best(lambda: _plain_hinges(program, points[0]), 25)
     else:
-        plain, _ = best(lambda: _plain(program, points[0]), 9)
-    rigorous, _ = best(lambda: forward(program, points, True, Float64), 9)
+        plain, _ = best(lambda: _plain(program, points[0]), 25)
+    rigorous, _ = best(lambda: forward(program, points, True, Float64), 25)
     result = f"{rigorous / plain:.2f} x plain float64"
     if not program.wide_first and kernel() is not None:
-        fused, _ = best(lambda: net(points[0]), 9)
+        fused, _ = best(lambda: net(points[0]), 25)
         result += f", {rigorous / fused:.1f} x fused kernel"
     return name, "rounding overhead", f"{len(points[0]) - 1:,}", f"{rigorous:.5f}", result
 

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from approx.certification.arithmetic import DD_UNIT, TINY, UNIT, Arithmetic, Float64, Vector, join
+from approx.certification.arithmetic import TINY, UNIT, Arithmetic, Float64, Vector, join
 from approx.certification.pieces import Program
 from approx.certification.unit_pass import Track, activated
-from approx.numbers.doubledouble import dd_add, two_sum
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,8 @@ def _forward(
     error = track.errors[row] if track.inexact[row] else np.zeros(track.errors.shape[1])
     bound = error * (1 + 2.0**-20) + TINY
     value = tuple(v[row].copy() for v in track.values)
+    if np.isfinite(value[0].sum() + bound.sum()):
+        return value, bound
     left, right = track.ends
     finite = np.isfinite(value[0][left]) & np.isfinite(value[0][right]) & np.isfinite(bound)
     return value, np.where(finite, bound, np.inf)
@@ -100,26 +101,15 @@ def _by_steps(program: Program, k: int, track: Track, points: Vector, trace: lis
         error = np.where(track.inexact[rows, None], track.errors[rows], 0.0)
         z = tuple(v[rows] for v in track.values)
         trace.append(LayerTrace(*_traced(z, error, local, track.ends, program.activations[k - 1])))
-    track.follow(begin, end, sums=False)
+    if program.activations[k - 1] != "identity":
+        track.follow(begin, end, sums=False)
 
 
 def _add_hinges(program: Program, k: int, track: Track, points: Vector) -> None:
     """Add to the sums of a layer what its units read of a wide first layer; such units commit roundings."""
     start = program.plan.rows(k).start
-    left, right = track.ends
     for i, hinges in program.hinge_sums[k - 1].items():
-        part, error, gap = hinges.along(points, left, right)
-        z = tuple(v[start + i] for v in track.values)
-        if len(points) == 1:
-            total, residue = two_sum(z[0], part[0])
-            sums: Vector = (total,)
-            error = error + np.abs(part[1]) + np.abs(residue)
-        else:
-            sums = dd_add(*z, *part)
-            error = error + DD_UNIT * np.abs(sums[0])
-        for v, c in zip(track.values, sums, strict=True):
-            v[start + i] = c
-        track.local[i] += np.maximum(error[left], error[right]) + gap
+        hinges.add_to(tuple(v[start + i] for v in track.values), track.local[i], points, track.step)
 
 
 def _by_matrices(program: Program, k: int, track: Track, points: Vector, trace: list[LayerTrace] | None) -> None:

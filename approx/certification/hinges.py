@@ -84,16 +84,34 @@ class HingeSum:
         """The double-double values at the points; x in float64 or double-double."""
         return self._at(x, np.searchsorted(self.kinks, x[0], side="right"))[0]
 
+    def add_to(self, total: Vector, local: np.ndarray, x: Vector, step: int) -> None:
+        """Add the sum at the points x to `total`, in place, and to `local` what it adds to E per interval.
+
+        Interval i lies between the points i and i + step. Its share: the errors of the values and of the addition at either
+        end, and the distance between S and its chord.
+        """
+        run = machine_code("hinges", Float64 if len(x) == 1 else DoubleDouble, _TERMS * len(x[0]))
+        if run is not None:
+            prefix = (*self.slopes, *self.offsets, self.jumps)
+            tails = (x[1], total[1]) if len(x) > 1 else (_NONE, _NONE)
+            run(x[0], tails[0], self.kinks, *prefix, *self.scan_error, step, total[0], tails[1], local)
+            return
+        left, right = slice(0, len(local)), slice(step, step + len(local))
+        part, error, gap = self.along(x, left, right)
+        if len(x) == 1:
+            value, residue = two_sum(total[0], part[0])
+            sums: Vector = (value,)
+            error = error + (np.abs(part[1]) + np.abs(residue))
+        else:
+            sums = dd_add(*total, *part)
+            error = error + DD_UNIT * np.abs(sums[0])
+        for old, new in zip(total, sums, strict=True):
+            old[:] = new
+        local += np.maximum(error[left], error[right]) + gap
+
     def along(self, x: Vector, left: slice, right: slice) -> tuple[Vector, np.ndarray, np.ndarray]:
         """(values, their error bounds, bounds of the distance between S and its chord from the points left to right)."""
-        run = machine_code("hinges", Float64 if len(x) == 1 else DoubleDouble, _TERMS * len(x[0]))
-        if run is None:
-            result, error, lower, upper = self._along(x)
-        else:
-            tail = x[1] if len(x) > 1 else _NONE
-            sums = (*self.slopes, *self.offsets, self.jumps)
-            *values, error, lower, upper = run(x[0], tail, self.kinks, *sums, *self.scan_error)
-            result = (values[0], values[1])
+        result, error, lower, upper = self._along(x)
         # The kinks further than `near` from both ends.
         first, last = upper[left], lower[right]
         inner = np.where(last > first, self.jumps[last] - self.jumps[first] + 2.0**-40 * self.jumps[last], 0.0)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,6 +136,8 @@ def certify_pieces(
         job, state.start = _prepared(network, target, rtol, atol)
         ends = float(job.cover.edges[0]), float(job.cover.edges[-1])
         state.blocks = [Block(*ends, coarse(job.program, job.cover, *ends), 0.0)]
+        if job.squares.program is not None:
+            state.blocks = _between_kinks(job, state.blocks[0], work)
         _waves(job, state, work, executor)
     lower, upper, goal = state.start.lower, state.upper, max(state.start.lower * (1 + rtol), atol)
     if not upper <= goal and state.settled < math.inf and not work.exhausted:
@@ -147,6 +150,16 @@ def certify_pieces(
         name += ", limited by rounding"
     witness = state.start.witness if state.start.witness is not None else target.domain.lower[0]
     return lower, upper if upper == upper else math.inf, (witness,), name
+
+
+def _between_kinks(job: Job, block: Block, work: Work) -> list[Block]:
+    """The block cut where a unit bends that is affine in x between: no halving would meet these points."""
+    kinks = job.squares.kinks
+    nodes = np.unique([block.left, block.right, *(k for k in kinks if block.left < k < block.right)]).tolist()
+    return [
+        Block(a, b, block.upper if work.exhausted else min(block.upper, job.coarse(a, b)), 0.0)
+        for a, b in pairwise(nodes)
+    ]
 
 
 def _prepared(network: Network, target: Target, rtol: float, atol: float) -> tuple[Job, _Start]:

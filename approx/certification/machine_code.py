@@ -17,7 +17,7 @@ from approx.certification.arithmetic import Arithmetic
 
 #: Loading numba and the machine code takes as long as numpy needs for about so many terms at one point each.
 LOADING_WORTH = 50_000_000
-_KERNELS = {"follow": "unit_kernel", "advance": "root_kernel", "hinges": "hinge_kernel"}
+_KERNELS = {"follow": "unit_kernel", "advance": "root_kernel", "grow": "root_kernel", "hinges": "hinge_kernel"}
 
 
 class State:
@@ -40,8 +40,8 @@ class State:
 def machine_code(verb: str, arithmetic: Arithmetic, work: float = math.inf) -> Any:
     """The compiled function for so much work (terms times points), or None where numpy does it.
 
-    verb: "follow" (unit_kernel.py), "advance" (root_kernel.py) or "hinges" (hinge_kernel.py). A heuristic: numba is loaded when
-    the work asked of numpy so far exceeds LOADING_WORTH, and used from then on.
+    verb: "follow" (unit_kernel.py), "advance" or "grow" (root_kernel.py), "hinges" (hinge_kernel.py). A heuristic: numba is
+    loaded when the work asked of numpy so far exceeds LOADING_WORTH, and used from then on.
     """
     if State.find is None and not State.unavailable:
         State.numpy_work += work

@@ -91,6 +91,40 @@ def _moved(old, new, left):  # type: ignore[no-untyped-def]
         new[j + len(left)] = old[j]
 
 
+def _grow64(z, code, keep, kept, resolution, live):  # type: ignore[no-untyped-def]
+    """What follows the sums z of a layer in float64: roots become nodes, the activation is applied."""
+    nodes, units = live.shape[1], z.shape[0]
+    counts = np.zeros(nodes - 1, np.int64)
+    total = _crossings(z, counts) if code > 0 else 0
+    unit = _listed(z, counts, total)
+    fraction = np.empty(total)
+    at = 0
+    for j in range(nodes - 1):
+        for k in range(at, at + counts[j]):
+            l, r = z[unit[k], j], z[unit[k], j + 1]
+            fraction[k] = l / (l - r)
+        at += counts[j]
+    left, chosen = _selected(live[0], counts, unit, fraction, resolution)
+    result = np.empty((len(keep) + (units if kept else 0), nodes + len(left)))
+    for i in range(result.shape[0]):
+        old, new = live[keep[i]] if i < len(keep) else z[i - len(keep)], result[i]
+        _moved(old, new, left)
+        for k in range(len(left)):
+            j = left[k]
+            new[j + 1 + k] = (old[j + 1] - old[j]) * fraction[chosen[k]] + old[j]
+    if kept and code > 0:
+        for k in range(len(left)):
+            result[len(keep) + unit[chosen[k]], left[k] + 1 + k] = 0.0
+        for i in range(len(keep), result.shape[0]):
+            new = result[i]
+            for j in range(len(new)):
+                new[j] = new[j] if new[j] > 0 else (-new[j] if code == 2 else 0.0)
+    return result
+
+
+_grown64 = njit(_grow64)
+
+
 def _advance64(  # type: ignore[no-untyped-def]
     first, row, hi, lo, power, bias, tail, code, begin, end, keep, kept, resolution, live
 ):  # fmt: skip
@@ -106,32 +140,7 @@ def _advance64(  # type: ignore[no-untyped-def]
                 w, v = hi[t], live[row[t]][start:stop]
                 for i in range(len(part)):
                     part[i] = part[i] + w * v[i]
-    counts = np.zeros(nodes - 1, np.int64)
-    total = _crossings(z, counts) if code > 0 else 0
-    unit = _listed(z, counts, total)
-    fraction = np.empty(total)
-    at = 0
-    for j in range(nodes - 1):
-        for k in range(at, at + counts[j]):
-            l, r = z[unit[k], j], z[unit[k], j + 1]
-            fraction[k] = l / (l - r)
-        at += counts[j]
-    left, chosen = _selected(live[0], counts, unit, fraction, resolution)
-    grown = np.empty((len(keep) + (units if kept else 0), nodes + len(left)))
-    for i in range(grown.shape[0]):
-        old, new = live[keep[i]] if i < len(keep) else z[i - len(keep)], grown[i]
-        _moved(old, new, left)
-        for k in range(len(left)):
-            j = left[k]
-            new[j + 1 + k] = (old[j + 1] - old[j]) * fraction[chosen[k]] + old[j]
-    if kept and code > 0:
-        for k in range(len(left)):
-            grown[len(keep) + unit[chosen[k]], left[k] + 1 + k] = 0.0
-        for i in range(len(keep), grown.shape[0]):
-            new = grown[i]
-            for j in range(len(new)):
-                new[j] = new[j] if new[j] > 0 else (-new[j] if code == 2 else 0.0)
-    return grown
+    return _grown64(z, code, keep, kept, resolution, live)
 
 
 def _advance_dd(  # type: ignore[no-untyped-def]
@@ -194,5 +203,6 @@ def _advance_dd(  # type: ignore[no-untyped-def]
 _TERMS = (I, I, F, F, U, F, F, N, N, N, I, B, X)
 FUNCTIONS = {
     "advance float64": (_advance64, FF(*_TERMS, FF)),
+    "grow float64": (_grow64, FF(FF, N, I, B, X, FF)),
     "advance double-double": (_advance_dd, types.UniTuple(FF, 2)(*_TERMS, FF, FF)),
 }

@@ -33,6 +33,11 @@ def advance(program: Program, layer: int, live: Vector, arithmetic: Arithmetic) 
         grown = run(*terms, int(s.code[begin]), begin, end, keep, kept, arithmetic.resolution, *live)
         return (grown,) if arithmetic is Float64 else grown
     z = _sums(program, layer, live, arithmetic) if plain else _products(program, layer, live)
+    if not plain and arithmetic is Float64:
+        run = machine_code("grow", arithmetic, z[0].size)
+        if run is not None:
+            sums, code = np.ascontiguousarray(z[0]), int(plan.sums.code[begin])
+            return (run(sums, code, keep, kept, arithmetic.resolution, *live),)
     live = tuple(np.concatenate([v[keep], c]) if kept else v[keep] for v, c in zip(live, z, strict=True))
     activation = program.activations[layer - 1]
     if activation == "identity":

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from flint import arb, arb_poly, fmpq
 
+from approx.certification.square_kinks import AffineUnits
 from approx.certification.square_program import SquareProgram, Step
-from approx.numbers import arb_interval, float_up, to_fmpq, working_precision
+from approx.numbers import arb_interval, float_up, to_float, to_fmpq, working_precision
 
 if TYPE_CHECKING:
     from approx.networks import Network
@@ -73,6 +74,17 @@ class SquareBound:
         program = SquareProgram.of(net)
         return program if program.levels >= _LEAST_LEVELS and len(program.steps) <= _MOST_STEPS else None
 
+    @cached_property
+    def affine(self) -> AffineUnits:
+        """The units of the program that are piecewise affine in x."""
+        assert self.program is not None
+        return AffineUnits(self.program, self.target.domain.lower[0], self.target.domain.upper[0])
+
+    @property
+    def kinks(self) -> list[float]:
+        """Where these units bend, rounded, with the ends of the domain; none without a program."""
+        return [] if self.program is None else [to_float(k) for k in self.affine.nodes]
+
     def bound(self, left: float, right: float) -> float:
         """A proved bound of sup |f - net| on [left, right] within the domain; inf where the reading does not apply."""
         if self.program is None:
@@ -84,7 +96,7 @@ class SquareBound:
             return 0.0
         with working_precision(_BITS):
             centre, half = (a + b) / 2, (b - a) / 2
-            net = self._followed(self.program, centre, half)
+            net = self._followed(self.program, a, b)
             f = self._expansion(centre, half)
             if net is None or f is None:
                 return math.inf
@@ -100,10 +112,13 @@ class SquareBound:
         w = arb(half)
         return _Model(arb_poly([c * w**k for k, c in enumerate(here)]), {}, abs(rest) * w ** (_ORDER + 1))
 
-    def _followed(self, program: SquareProgram, centre: fmpq, half: fmpq) -> _Model | None:
-        models: dict[int, _Model] = {0: _Model(arb_poly([arb(centre), arb(half)]), {}, arb(0))}
+    def _followed(self, program: SquareProgram, left: fmpq, right: fmpq) -> _Model | None:
+        affine = self.affine
+        models = _Models(affine, left, right)
         squares: dict[int, _Model] = {}
         for step in program.steps:
+            if step.unit in affine.units:
+                continue
             for root in step.squares:
                 if root not in squares:
                     squares[root] = _square(models[root])
@@ -115,7 +130,20 @@ class SquareBound:
         return models[program.steps[-1].unit]
 
 
-def _overshoot(step: Step, models: dict[int, _Model], signed: set[int]) -> arb | None:
+class _Models(dict[int, _Model]):
+    """The models of the units on an interval; those of piecewise affine units are made when they are read."""
+
+    def __init__(self, affine: AffineUnits, left: fmpq, right: fmpq) -> None:
+        super().__init__()
+        self.affine, self.ends = affine, (left, right)
+
+    def __missing__(self, unit: int) -> _Model:
+        middle, rise, away = self.affine.model(unit, *self.ends)
+        self[unit] = _Model(arb_poly([arb(middle), arb(rise)]), {}, arb(away))
+        return self[unit]
+
+
+def _overshoot(step: Step, models: _Models, signed: set[int]) -> arb | None:
     """How much the step's error grows since roots exceed 1; None where they may exceed it by more than 1/16."""
     total = arb(0)
     for root, factor in step.roots.items():
@@ -126,7 +154,7 @@ def _overshoot(step: Step, models: dict[int, _Model], signed: set[int]) -> arb |
     return total
 
 
-def _combined(step: Step, models: dict[int, _Model], squares: dict[int, _Model]) -> _Model:
+def _combined(step: Step, models: _Models, squares: dict[int, _Model]) -> _Model:
     poly = arb_poly([arb(step.constant + (step.low + step.high) / 2)])
     symbols: dict[int, arb] = {step.unit: arb((step.high - step.low) / 2)} if step.high > step.low else {}
     rest = arb(0)

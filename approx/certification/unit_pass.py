@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,8 +52,8 @@ def _rows(*shapes: tuple[int, int]) -> list[np.ndarray]:
         return [np.empty(shape) for shape in shapes]
     if len(_memory.buffer) < total:
         _memory.buffer = np.empty(total)
-    starts = np.cumsum([0, *sizes])
-    return [_memory.buffer[a : a + n].reshape(s) for a, n, s in zip(starts.tolist(), sizes, shapes, strict=False)]
+    starts = accumulate(sizes, initial=0)
+    return [_memory.buffer[a : a + n].reshape(s) for a, n, s in zip(starts, sizes, shapes, strict=False)]
 
 
 @dataclass

@@ -82,7 +82,10 @@ def cells_for(target: Target, goal: float, order: int) -> tuple[int, CellPolynom
     limit = int(MAXIMUM_CELLS ** (1 / target.dimension))
     low, high, best = 1, 2, None  # two cells at least: with one there is nothing to join
     while True:
-        found = _guess(target, high, order)
+        try:
+            found = _guess(target, high, order)
+        except UnreachableError:  # another order may need fewer cells
+            return None
         if found.truncation <= goal:
             best = found
             break

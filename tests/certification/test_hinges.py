@@ -72,8 +72,9 @@ def test_machine_code_gives_the_bits_of_numpy(seed, tails, monkeypatch):
     for code in (None, compiled):
         monkeypatch.setattr(machine_code.State, "find", code)
         monkeypatch.setattr(machine_code.State, "unavailable", "" if code else "switched off")
-        value, error, gap = hinges.along(points, slice(0, half), slice(half, 2 * half))
-        results.append((*value, error, gap))
+        total, local = tuple(np.cos(37 * k * x) + 1e-17 * (k > 1) for k in range(1, len(points) + 1)), np.full(half, 1e-19)
+        hinges.add_to(total, local, points, half)
+        results.append((*total, local))
         assert machine_code.State.find is code  # it was not given up on the way
     assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
 

@@ -69,7 +69,20 @@ def thirds(seed):
     return b.build([sum(fmpq(1, 2 + k) * u for k, u in enumerate(more)) - units[0] / 3])
 
 
+def long_rows(seed, activation="relu"):
+    """A dense network whose layers are multiplied as matrices, with a skip of what bends first."""
+    rng = np.random.default_rng(seed)
+    first = layer(activation, rng.normal(size=32), [dense_block(0, rng.normal(size=(32, 1)))])
+    second = layer(activation, rng.normal(size=32), [dense_block(1, rng.normal(size=(32, 32)))])
+    third = layer(activation, rng.normal(size=9), [dense_block(s, rng.normal(size=(9, 32))) for s in (1, 2)])
+    net = Network(1, [first, second, third, layer("identity", [1.0], [dense_block(3, rng.normal(size=(1, 9)))])])
+    assert Program(net).dense[1:3] == [True, True]
+    return net
+
+
 CASES = {
+    "long rows": (long_rows, 1),
+    "long rows, absolute values": (long_rows, 2, "abs"),
     **{f"narrow {seed}": (narrow, seed) for seed in range(6)},
     "absolute values": (narrow, 7, "abs"),
     "thirds": (narrow, 8, "relu", 1.0, True),

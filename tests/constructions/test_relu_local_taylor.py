@@ -191,3 +191,8 @@ def test_far_domains_are_refused_or_right():
     f = Target("sin(x)", domain=(100000, 100001))
     found = local_taylor(f, 1e-3)
     assert sampled_error(found, f) <= found.bound <= 1e-3
+
+
+def test_orders_that_need_too_fine_a_grid_are_passed_over():
+    """Order 1 would need more cells than float64 tells apart; the choice goes on to higher orders."""
+    assert local_taylor(Target("sin(2*pi*x)", domain=(0, 1)), 1e-10).parameters["order"] > 3
