@@ -28,6 +28,8 @@ TARGETS = {
 SMOOTH, PEAK = "sin(7*x)*exp(-x)/(1+x**2)", "1/(1+2500*x**2)"
 FOURIER = constructions.periodic.deep_fourier
 LADDER = (1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10)
+#: In two variables, where the straight line is fitted.
+FINE = tuple(10.0**-k for k in range(1, 11))
 Point = tuple[int, float]
 
 
@@ -69,11 +71,7 @@ def picture(path: str | Path) -> None:
     figure, grid = plt.subplots(2, 2, figsize=(12, 9), constrained_layout=True)
     smooth, peak, plane, paper = grid.ravel()
     _one_variable(smooth, peak)
-    f = Target("exp(-(x**2+y**2))", [(-1, 1)] * 2)
-    _draw(plane, curve(f, LADDER, FOURIER, digits=0), "sines, one layer", "C0o-")
-    for digits, style in ((1, "C1s-"), (2, "C3d-")):
-        label = f"deep Fourier, {2**digits} x {2**digits} cells"
-        _draw(plane, curve(f, LADDER[:5], FOURIER, digits=digits), label, style)
+    f = _two_variables(plane)
     _bits(paper)
     titles = {
         smooth: SMOOTH,
@@ -114,16 +112,36 @@ def _one_variable(smooth: Any, peak: Any) -> None:
     _draw(peak, curve(f, LADDER[:4], constructions.relu.piecewise_polynomial), "ReLU: piecewise polynomial", "kv:")
 
 
+def _two_variables(ax: Any) -> Target:
+    """The Gaussian, one cell and more; prints the straightness of every curve."""
+    f = Target("exp(-(x**2+y**2))", [(-1, 1)] * 2)
+    for digits, style in ((0, "C0o-"), (1, "C1s-"), (2, "C3d-")):
+        points = curve(f, FINE if digits == 0 else LADDER[:5], FOURIER, digits=digits)
+        label = f"deep Fourier, {2**digits} x {2**digits} cells" if digits else "sines, one layer"
+        _straight(f"d = 2, {label}", points)
+        _draw(ax, points, label, style)
+    return f
+
+
 def _bits(ax: Any) -> None:
-    """The paper's form at fixed orders: cells from 2 to 64, prints the straightness of log(1/error) against sqrt(W)."""
+    """The paper's form at fixed orders: cells from 2 to 64; prints the straightness of every curve."""
     for order, style in ((1, "C0o-"), (2, "C1s-"), (3, "C3d-")):
         points = []
         for digits in range(1, 7):
             a = FOURIER(Target(SMOOTH), 10, digits=digits, order=order, form="bits")
             points.append((a.network.size.weights, a.certify().upper))
-        roots, logs = np.sqrt([w for w, _ in points]), -np.log([e for _, e in points])
-        print(f"order {order}: {points}, correlation {np.corrcoef(roots, logs)[0, 1]:.4f}", flush=True)
+        _straight(f"bits, order {order}", points)
         _draw(ax, points, f"order {order}, 2 to 64 cells", style)
+
+
+def _straight(label: str, points: list[Point]) -> None:
+    """Print how straight log(1/error) is against sqrt(W): the line by least squares and the correlation (observed)."""
+    roots, logs = np.sqrt([w for w, _ in points]), -np.log([e for _, e in points])
+    slope, start = np.polyfit(roots, logs, 1)
+    correlation = np.corrcoef(roots, logs)[0, 1]
+    print(
+        f"{label}: {points}, log(1/error) = {slope:.3f} sqrt(W) {start:+.2f}, correlation {correlation:.4f}", flush=True
+    )
 
 
 def _draw(ax: Any, points: list[Point], label: str, style: str) -> None:

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from cached_patches import triangle_waves
 
 import constructions  # noqa: F401  (registers the methods)
 from approx import Budget, Target
@@ -19,11 +18,10 @@ from approx.studies import RatesStudy, rates
 
 FIGURES = Path(__file__).resolve().parents[1] / "docs" / "figures"
 #: Studies whose targets count as Lipschitz: their derivatives are bounded, but far too large to help at these sizes.
-ROUGH = ("waves", "oscillation")
+ROUGH = ("oscillation",)
 TAYLOR = tuple(f"order={r}" for r in (2, 3, 4))
 #: Name -> (target, methods, least and largest number of weights, points, seconds per certificate).
 STUDIES = {
-    "waves": (lambda: triangle_waves(8), ("cached-patches", "simplicial"), 100, 1000, 4, 15),
     "oscillation": (
         lambda: Target("x**2*sin(1/x)", ("1/500", 1)), ("cached-patches", "cached-narrow", "simplicial"), 100, 10_000, 6, 6,
     ),

@@ -20,17 +20,10 @@ from approx.networks import Network
 from approx.numbers import to_fmpq
 from approx.targets import Target
 from constructions.relu._digits import decode, encode
+from constructions.relu._plan_forms import Rows
 from constructions.relu._strict_layers import INPUT, StrictLayers, Unit
 from constructions.relu._two_scale_plan import TwoScalePlan, cell_steps, levels_of
-from constructions.relu._two_scale_reader import (
-    Rows,
-    add_form,
-    codes_of,
-    exact_number,
-    polygon_of,
-    unit_starts,
-    whole,
-)
+from constructions.relu._two_scale_reader import FORMS, codes_of, exact_number, polygon_of, unit_starts, whole
 
 WIDTH = 7
 
@@ -165,4 +158,4 @@ def _sums(rows: Rows, starts: list[int], layer: int, cells: int) -> tuple[list[f
     return bends, changes, biases
 
 
-add_form(_read, narrow_network)
+FORMS.add(_read, narrow_network)

@@ -37,9 +37,10 @@ from constructions.relu._patch_codes import (
 )
 from constructions.relu._patch_network import bit_ramp, patch_network, unfolded
 from constructions.relu._patch_plan import PatchPlan
-from constructions.relu._patch_reader import add_form, assembled, grid_of
+from constructions.relu._patch_reader import FORMS, assembled, grid_of
+from constructions.relu._plan_forms import Rows
 from constructions.relu._strict_layers import StrictLayers, Unit, input_name
-from constructions.relu._two_scale_reader import Rows, whole
+from constructions.relu._two_scale_reader import whole
 
 
 def narrow_width(dimension: int) -> int:
@@ -256,4 +257,4 @@ def _read(rows: Rows, network: Network, target: Target) -> PatchPlan:
     return assembled(cells, steps, digits - steps**d + 1, base, quantum, codes, d)
 
 
-add_form(_read, narrow_patches)
+FORMS.add(_read, narrow_patches)

@@ -8,15 +8,12 @@ exact evaluation of the network itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from flint import arb, fmpq
 
 from approx.certification.budget import Work
 from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
 from approx.evaluation import evaluate_exact
-from approx.evaluation.cache import cached
 from approx.networks import Network
 from approx.numbers import float_down, working_precision
 from approx.targets import Target
@@ -25,46 +22,16 @@ from constructions.relu._patch_enclosure import PatchSearch, patch_values
 from constructions.relu._patch_network import patch_network, unfolded
 from constructions.relu._patch_plan import PatchPlan
 from constructions.relu._patch_search import MAXIMUM_NODES
-from constructions.relu._two_scale_reader import Rows, exact_number, whole
+from constructions.relu._plan_forms import PlanForms, Rows
+from constructions.relu._two_scale_reader import exact_number, whole
 
-Reader = Callable[[Rows, Network, Target], PatchPlan]
-Writer = Callable[[PatchPlan, Target], Network]
-#: How plans are read off networks of one form, and written again: (reader, writer).
-_FORMS: list[tuple[Reader, Writer]] = []
-
-
-def add_form(read: Reader, write: Writer) -> None:
-    """Let networks be recognised that `write(plan, target)` makes, when `read(rows, network, target)` finds their plan.
-
-    A reader may raise ValueError, IndexError or KeyError (InputError among them) on networks of another form.
-    """
-    _FORMS.append((read, write))
+#: How plans are read off networks of one form, and written again.
+FORMS: PlanForms[PatchPlan] = PlanForms("two-scale-patches")
 
 
 def read_patches(network: Network, target: Target) -> PatchPlan | None:
     """The plan of a network that is exactly a two-scale network on the target's box, else None; O(weights)."""
-    d = target.dimension
-    if network.inputs != d or network.outputs != 1 or d not in (2, 3) or len(network.layers) < 6:
-        return None
-    if network.activations != {"relu", "identity"} or not network.tags["rational"]:
-        return None
-    key = (target.domain.lower, target.domain.upper)
-    known = cached(network, "two-scale-patches", dict)
-    if key not in known:
-        known[key] = _read(network, target)
-    return known[key]
-
-
-def _read(network: Network, target: Target) -> PatchPlan | None:
-    rows = network.exact_rows()
-    for read, write in _FORMS:
-        try:
-            plan = read(rows, network, target)
-        except (IndexError, KeyError, ValueError, ZeroDivisionError):  # not of this form
-            continue
-        if write(plan, target).exact_rows() == rows:
-            return plan
-    return None
+    return FORMS.plan(network, target) if target.dimension in (2, 3) else None
 
 
 def grid_of(slope: fmpq, bias: fmpq, target: Target) -> tuple[int, int]:
@@ -128,7 +95,7 @@ def _plan(rows: Rows, network: Network, target: Target) -> PatchPlan:
     return assembled(cells, steps, lead, base, quantum, codes, d)
 
 
-add_form(_plan, patch_network)
+FORMS.add(_plan, patch_network)
 
 
 @register

@@ -12,7 +12,6 @@ Following such a network piece by piece is out of reach: on the ramps between co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from flint import arb, fmpq
@@ -20,12 +19,12 @@ from flint import arb, fmpq
 from approx.certification.budget import Work
 from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
 from approx.evaluation import evaluate_exact
-from approx.evaluation.cache import cached
 from approx.networks import Network
 from approx.numbers import float_down, float_up, to_fmpq, working_precision
 from approx.targets import Target
 from constructions.relu._digits import decode
 from constructions.relu._node_values import node_values
+from constructions.relu._plan_forms import PlanForms, Rows
 from constructions.relu._step_slopes import step_slopes
 from constructions.relu._two_scale_network import plan_network
 from constructions.relu._two_scale_plan import TwoScalePlan, levels_of, polygon_values
@@ -33,46 +32,13 @@ from constructions.relu._two_scale_plan import TwoScalePlan, levels_of, polygon_
 _RTOL, _ROUNDS = 0.01, 12
 #: Halved steps beyond this number keep the bound that they have.
 _MOST_POINTS = 30_000_000
-Rows = list[tuple[str, fmpq, list[tuple[int, fmpq]]]]
-Reader = Callable[[Rows, Network, Target], TwoScalePlan | None]
-Writer = Callable[[TwoScalePlan, Target], Network]
-
-
-#: How plans are read off networks of one form, and written again: (reader, writer).
-_FORMS: list[tuple[Reader, Writer]] = []
-
-
-def add_form(read: Reader, write: Writer) -> None:
-    """Let networks be recognised that `write(plan, target)` makes, when `read(rows, network, target)` finds their plan.
-
-    A reader may raise ValueError, IndexError or KeyError on networks of another form.
-    """
-    _FORMS.append((read, write))
+#: How plans are read off networks of one form, and written again.
+FORMS: PlanForms[TwoScalePlan] = PlanForms("deep-two-scale")
 
 
 def read_plan(network: Network, target: Target) -> TwoScalePlan | None:
     """The plan of a network that is exactly a two-scale network on the target's interval, else None; O(weights)."""
-    if network.inputs != 1 or network.outputs != 1 or target.dimension != 1 or len(network.layers) < 6:
-        return None
-    if network.activations != {"relu", "identity"} or not network.tags["rational"]:
-        return None
-    key = (target.domain.lower[0], target.domain.upper[0])
-    known = cached(network, "deep-two-scale", dict)
-    if key not in known:
-        known[key] = _read(network, target)
-    return known[key]
-
-
-def _read(network: Network, target: Target) -> TwoScalePlan | None:
-    rows = network.exact_rows()
-    for read, write in _FORMS:
-        try:
-            plan = read(rows, network, target)
-        except (IndexError, KeyError, ValueError, ZeroDivisionError):  # not of this form
-            continue
-        if plan is not None and write(plan, target).exact_rows() == rows:
-            return plan
-    return None
+    return FORMS.plan(network, target) if target.dimension == 1 else None
 
 
 def unit_starts(network: Network) -> list[int]:
@@ -177,7 +143,7 @@ def codes_of(code: int, bends: list[int]) -> list[int]:
     return codes
 
 
-add_form(_plan, plan_network)
+FORMS.add(_plan, plan_network)
 
 
 # -- the certificate ---------------------------------------------------------------------------------------------------

@@ -80,9 +80,7 @@ def deep_two_scale(
     else:
         plan, error = search_plan(name, target, goal, power, per_code)
     network, budget = plan_network(plan, target), budget_of(target, plan, error)
-    return _approximant(
-        target, network, budget, plan, {"digits": plan.digits, "codes": plan.codes, "arithmetic": arithmetic}
-    )
+    return _coded(target, network, budget, plan, plan.digits, arithmetic)
 
 
 def _patches(
@@ -97,8 +95,22 @@ def _patches(
     total = coded_digits(plan)
     most = _digits(2 ** (d * folds(plan.cells)), total, f"{plan.cells}^{d} patches", arithmetic, digits)
     plan = with_digits(plan, most)
-    used = {"digits": -(-total // plan.codes), "codes": plan.codes, "arithmetic": arithmetic}
-    return _approximant(target, patch_network(plan, target), budget, plan, used)
+    return _coded(target, patch_network(plan, target), budget, plan, -(-total // plan.codes), arithmetic)
+
+
+def _coded(
+    target: Target,
+    network: Network,
+    budget: tuple[BudgetItem, ...],
+    plan: TwoScalePlan | PatchPlan,
+    digits: int,
+    arithmetic: str,
+) -> Approximant:
+    statement = (
+        f"P18 Theorem 2, d = {target.dimension}: error omega_f(O(W^(-p/d))), depth O(W^(p-1)), by bit extraction."
+    )
+    used = {"digits": digits, "codes": plan.codes, "arithmetic": arithmetic}
+    return approximant(DESCRIPTION, statement, target, network, budget, plan, **used)
 
 
 def _rate(rate: Any, dimension: int) -> float:
@@ -133,19 +145,22 @@ def _digits(knots: int, total: int, what: str, arithmetic: str, digits: Any) -> 
     return wanted
 
 
-def _approximant(
+def approximant(
+    description: dict[str, Any],
+    statement: str,
     target: Target,
     network: Network,
     budget: tuple[BudgetItem, ...],
     plan: TwoScalePlan | PatchPlan,
-    used: dict[str, Any],
+    **used: Any,
 ) -> Approximant:
+    """The Approximant of a network written from a plan, with the sum of the budget as its bound."""
     return Approximant(
         network=network,
         target=target,
         bound=proved_bound(budget),
-        method=str(DESCRIPTION["name"]),
-        statement=f"P18 Theorem 2, d = {target.dimension}: error omega_f(O(W^(-p/d))), depth O(W^(p-1)), by bit extraction.",
+        method=str(description["name"]),
+        statement=statement,
         budget=budget,
         parameters={"cells": plan.cells, "steps": plan.steps, "quantum": plan.quantum, **used},
         references=("P18", "approx"),

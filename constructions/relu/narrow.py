@@ -15,7 +15,8 @@ from constructions.relu._patch_plan import PatchPlan
 from constructions.relu._patch_search import given_patches, search_patches
 from constructions.relu._two_scale_network import plan_network
 from constructions.relu._two_scale_plan import TwoScalePlan, fit_plan
-from constructions.relu._two_scale_search import budget_of, given_grid, proved_bound, search_plan
+from constructions.relu._two_scale_search import budget_of, given_grid, search_plan
+from constructions.relu.deep_two_scale import approximant
 
 DESCRIPTION = {
     "name": "narrow",
@@ -68,13 +69,7 @@ def narrow(target: Target, eps: Any, *, cells: int | None = None, steps: int | N
 def _approximant(
     target: Target, network: Network, budget: tuple[BudgetItem, ...], plan: TwoScalePlan | PatchPlan
 ) -> Approximant:
-    return Approximant(
-        network=network,
-        target=target,
-        bound=proved_bound(budget),
-        method=str(DESCRIPTION["name"]),
-        statement=f"P18 Theorem 2, p = 2, d = {target.dimension}: constant width, error omega_f(O(W^(-2/d))), bit extraction.",
-        budget=budget,
-        parameters={"cells": plan.cells, "steps": plan.steps, "quantum": plan.quantum, "arithmetic": "exact"},
-        references=("P18", "approx"),
+    statement = (
+        f"P18 Theorem 2, p = 2, d = {target.dimension}: constant width, error omega_f(O(W^(-2/d))), bit extraction."
     )
+    return approximant(DESCRIPTION, statement, target, network, budget, plan, arithmetic="exact")

@@ -1,0 +1,59 @@
+"""Is a network exactly one of those that some plan is written as? The plan is read off the weights, written again, compared.
+
+The numbers of a plan stand at known places among the weights; a network is recognised only if the plan so read gives back
+the very same network, weight for weight. So a reader may guess: what it returns is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from flint import fmpq
+
+from approx.evaluation.cache import cached
+from approx.networks import Network
+from approx.targets import Target
+
+P = TypeVar("P")
+Rows = list[tuple[str, fmpq, list[tuple[int, fmpq]]]]
+#: A reader may raise ValueError, IndexError or KeyError (InputError among them) on networks of another form.
+Reader = Callable[[Rows, Network, Target], P | None]
+Writer = Callable[[P, Target], Network]
+
+_FEWEST_LAYERS = 6
+
+
+class PlanForms(Generic[P]):
+    """The forms in which plans of one kind are written as ReLU networks with one output."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._forms: list[tuple[Reader[P], Writer[P]]] = []
+
+    def add(self, read: Reader[P], write: Writer[P]) -> None:
+        """Let networks be recognised that `write(plan, target)` makes, when `read(rows, network, target)` finds their plan."""
+        self._forms.append((read, write))
+
+    def plan(self, network: Network, target: Target) -> P | None:
+        """The plan of a network that is exactly written in one of the forms on the target's box, else None; O(weights)."""
+        if network.inputs != target.dimension or network.outputs != 1 or len(network.layers) < _FEWEST_LAYERS:
+            return None
+        if network.activations != {"relu", "identity"} or not network.tags["rational"]:
+            return None
+        key = (target.domain.lower, target.domain.upper)
+        known = cached(network, self._name, dict)
+        if key not in known:
+            known[key] = self._read(network, target)
+        return known[key]
+
+    def _read(self, network: Network, target: Target) -> P | None:
+        rows = network.exact_rows()
+        for read, write in self._forms:
+            try:
+                plan = read(rows, network, target)
+            except (IndexError, KeyError, ValueError, ZeroDivisionError):  # not of this form
+                continue
+            if plan is not None and write(plan, target).exact_rows() == rows:
+                return plan
+        return None
