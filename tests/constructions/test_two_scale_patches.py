@@ -258,7 +258,7 @@ def test_changed_weights_are_caught():
     net, honest, plan = a.network, a.certify().upper, read_patches(a.network, PLANE)
     rows = net.exact_rows()
     assert changed(net, 5, lambda bias: bias).exact_rows() == rows
-    x = [[fmpq(k, 14), fmpq(3 * l, 14) - 1] for k in range(15) for l in range(15)]
+    x = [[fmpq(k, 7), fmpq(3 * l, 7) - 1] for k in range(8) for l in range(8)]
     exact = [PLANE.exact(p) for p in x]
     seen, units = 0, [k for k, (_, bias, terms) in enumerate(rows) if bias != 0 and terms][::37]
     for unit in units:
