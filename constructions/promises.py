@@ -50,8 +50,9 @@ def _two_scales(target: Target, options: Options) -> Promise:
 
 
 def _smooth_two_scales(target: Target, options: Options) -> Promise:
-    p = float(options.get("rate", 4))
-    return Promise(p, p / 2 - 1, f"P19, deep discontinuous phase, r = 2, p = {p:g}")
+    r = int(options.get("order", 2))
+    p = float(options.get("rate", 2 * r))
+    return Promise(p, p / r - 1, f"P19, deep discontinuous phase, r = {r}, p = {p:g}")
 
 
 def _narrow(target: Target, options: Options) -> Promise:

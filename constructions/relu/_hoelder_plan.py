@@ -21,7 +21,7 @@ from flint import fmpq
 from approx.errors import RegularityError, UnreachableError
 from approx.numbers import float_up, to_fmpq
 from approx.targets import Target
-from constructions.relu._node_values import node_values
+from constructions.relu._smooth_values import smooth_values
 from constructions.relu._two_scale_plan import TwoScalePlan
 
 #: Digits are second differences plus 2, of this many bits.
@@ -59,7 +59,7 @@ def curvature(target: Target) -> float:
 
 def fit_plan(target: Target, cells: int, steps: int) -> tuple[HoelderPlan, float]:
     """(the plan for f on this grid, proved bound of |f - P| at the fine nodes)."""
-    values, rounding = node_values(target, np.arange(cells * steps + 1), cells * steps)
+    values, rounding = smooth_values(target, cells * steps)
     size = float(np.abs(values).max())
     # Coarse values on a dyadic grid: their second differences, the weights of f_1, are then float64 numbers.
     grain = 2.0 ** (np.ceil(np.log2(size)) - 48) if size > 0 else 1.0

@@ -24,7 +24,7 @@ from approx.numbers import arb_interval, float_down, float_up, working_precision
 from approx.targets import Target
 from constructions.relu._hoelder_network import hoelder_network, unpack
 from constructions.relu._hoelder_plan import HoelderPlan, levels_of
-from constructions.relu._node_values import node_values
+from constructions.relu._smooth_values import smooth_values
 from constructions.relu._two_scale_plan import polygon_values
 from constructions.relu._two_scale_reader import _coarse_values, _tables, exact_number, unit_starts, whole
 
@@ -104,7 +104,7 @@ def hoelder_enclosure(network: Network, target: Target, work: Work) -> Enclosure
 def step_errors(plan: HoelderPlan, target: Target) -> tuple[Array, Array, float]:
     """(bound of |P - f| on every fine step, the u where it is attained, what ramps and roundings add)."""
     total = plan.cells * plan.steps
-    values, rounding = node_values(target, np.arange(total + 1), total)
+    values, rounding = smooth_values(target, total)
     errors = plan.fine_values() - values
     [(low, high)] = target.domain
     with working_precision(80):

@@ -3,124 +3,164 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from approx.approximant import Approximant, BudgetItem
 from approx.errors import InputError, RegularityError, UnreachableError
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
+from constructions.relu._difference_network import difference_network
+from constructions.relu._difference_plan import DifferencePlan, fit_differences, smoothness
+from constructions.relu._difference_reader import ORDERS, remember_differences
 from constructions.relu._hoelder_network import hoelder_network
 from constructions.relu._hoelder_plan import HoelderPlan, curvature, fit_plan
 from constructions.relu._hoelder_reader import remember
+from constructions.relu._newton_windows import lebesgue, remainder
 from constructions.relu._two_scale_search import MAXIMUM_NODES, given_grid, proved_bound
 
 NAME = "hoelder-two-scale"
 DESCRIPTION = {
     "name": NAME,
     "activations": ("relu",),
-    "needs": "one variable, a bounded second derivative",
-    "guarantee": "sup |f - net| <= eps, proved: about 5/8 h^2 max |f''|, h = 1/(N M) of the interval",
-    "rate": "error O(W^-p), 2 < p <= 4, with O(W^(p/2 - 1)) hidden layers; discontinuous in f",
+    "needs": "one variable, a bounded derivative of order r = 2 .. 8",
+    "guarantee": "sup |f - net| <= eps, proved: O(h^r max |f^(r)|), h = 1/(N M) of the interval; 5/8 h^2 max |f''| for r = 2",
+    "rate": "error O(W^-p), r < p <= 2 r, with O(W^(p/r - 1)) hidden layers; discontinuous in f",
     "references": ("P19", "P18"),
 }
-#: A coarse cell costs this share of a fine step.
-_SHARE = 6
+#: A coarse cell costs this share of a fine step: order 2, higher orders.
+_SHARE, _HIGHER_SHARE = 6, 10
+#: A plan with what is proved of it.
+_Fitted = tuple[HoelderPlan | DifferencePlan, tuple[BudgetItem, ...]]
+_Fit = Callable[[int, int], _Fitted]
 
 
 def hoelder_two_scale(
     target: Target, eps: Any, *, order: int = 2, rate: Any = None, cells: int | None = None, steps: int | None = None
 ) -> Approximant:
-    """The Approximant by a two-scale network for f with a bounded second derivative, error O(W^-4).
+    """The Approximant by a two-scale network for f with a bounded derivative of order r = `order`, error O(W^(-2 r)).
 
-    N coarse cells of M fine steps; the network is the polygon through f_1(x_k) + lambda A_k at the N M + 1 fine nodes, A_k
-    integers with second differences in [-2, 2] inside a cell, which are all that is coded: 3 bits per fine step, in one
-    integer per cell. Guarantee (proved): sup |f - net| <= bound <= eps: lambda/2 at the nodes, h^2/8 max |f''| between them,
-    2^-12 lambda on ramps between codes, rounding; lambda is at most about h^2 max |f''|. Exact weights; evaluated exactly or
-    by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers. With M ~ N^(rate/2 - 1): error O(W^-rate), depth
-    O(W^(rate/2 - 1)); rate = 4 is the fastest there is for order 2 in one variable.
-    cells and steps fix N and M (then the bound is what it is). order: 2 (the only one that is built).
-    Raises InputError (eps, order, rate outside (2, 4], cells, steps), RegularityError in several variables or without a
-    bounded second derivative, UnreachableError beyond 60,000,000 fine nodes or the accuracy of float64 values.
-    Source: P19, deep discontinuous phase; polygons with coded second differences and the bound are derived here.
+    N coarse cells of M fine steps; nodal values are f_1(x_k) + lambda A_k, f_1 a coarse polygon, A_k integers whose r-th
+    differences inside a cell are digits of r + 1 bits, which are all that is coded, in one integer per cell; between nodes the
+    network is the polygon (r = 2) or the polynomial of degree r - 1 through r neighbouring values (r >= 3; r products in all).
+    Guarantee (proved): sup |f - net| <= bound <= eps. r = 2: lambda/2 at the nodes, h^2/8 max |f''| between them, lambda at
+    most about h^2 max |f''|. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/(2^(r-1) - 1),
+    Lambda_3 = 5/4, omega_3 < 0.065. Ramps, products and rounding are in the budget, and no point of the interval is left out.
+    Exact weights; evaluated exactly or by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers for r = 2;
+    6 N + O(r^2 M) and O(r log(1/eps)) more for products for r >= 3. With M ~ N^(rate/r - 1): error O(W^-rate), depth
+    O(W^(rate/r - 1)); rate = 2 r is the fastest there is in one variable.
+    cells and steps fix N and M (then the bound is what it is).
+    Raises InputError (eps, order, rate outside (r, 2 r], cells, steps), RegularityError in several variables or without a
+    bounded derivative of this order, UnreachableError beyond 60,000,000 fine nodes or the accuracy of float64 values.
+    Source: P19, deep discontinuous phase; coded differences, polynomials between nodes and the bounds are derived here.
     """
     goal = to_float(to_fmpq(eps))
     if not 0 < goal < math.inf:
         raise InputError("eps", eps, "a positive finite number")
-    if order != 2 or isinstance(order, bool):
-        raise InputError(
-            "order", order, "2; order 1 is method 'deep-two-scale', higher orders are not built in this form"
-        )
-    power = _rate(4 if rate is None else rate)
+    if isinstance(order, bool) or order not in (2, *ORDERS):
+        raise InputError("order", order, f"an integer from 2 to {ORDERS[-1]}; order 1 is method 'deep-two-scale'")
+    power = _rate(2 * order if rate is None else rate, order)
     if target.dimension != 1:
         raise RegularityError(f"{NAME}: needs one variable, the target has {target.dimension}")
-    bend = curvature(target)
+    fit, factor = (_polygons if order == 2 else _polynomials)(target, order)
     if cells is not None or steps is not None:
-        plan, error = fit_plan(target, *_grid_given(cells, steps))
+        plan, budget = fit(*_grid_given(cells, steps, order))
     else:
-        plan, error = _searched(target, goal, power, bend)
-    budget = _budget(target, plan, error, bend)
-    network = hoelder_network(plan, target)
-    remember(network, target, plan)
+        plan, budget = _searched(target, goal, power, order, fit, factor)
+    if isinstance(plan, DifferencePlan):
+        network = difference_network(plan, target)
+        remember_differences(network, target, plan)
+    else:
+        network = hoelder_network(plan, target)
+        remember(network, target, plan)
     return Approximant(
         network=network,
         target=target,
         bound=proved_bound(budget),
         method=NAME,
-        statement="P19, deep discontinuous phase, d = 1, r = 2: error O(W^-p) with depth O(W^(p/2 - 1)), by bit extraction.",
+        statement=f"P19, deep discontinuous phase, d = 1, r = {order}: error O(W^-p), depth O(W^(p/r - 1)), by bit extraction.",
         budget=budget,
         parameters={
             "cells": plan.cells,
             "steps": plan.steps,
             "quantum": plan.quantum,
-            "order": 2,
+            "order": order,
             "arithmetic": "exact",
         },
         references=("P19", "P18", "approx"),
     )
 
 
-def _rate(rate: Any) -> float:
+def _rate(rate: Any, order: int) -> float:
     power = to_float(to_fmpq(rate))
-    if not 2 < power <= 4:
+    if not order < power <= 2 * order:
         why = (
-            "no ReLU network has a faster one for order 2: rates are at most 2 r/d by VC dimension, P19"
-            if power > 4
-            else "up to W^-2 weights depend continuously on f: methods 'simplicial' and 'local-taylor'"
+            f"no ReLU network has a faster one for order {order}: rates are at most 2 r/d by VC dimension, P19"
+            if power > 2 * order
+            else f"up to W^-{order} weights depend continuously on f: methods 'simplicial' (order 2) and 'local-taylor'"
         )
-        raise InputError("rate", rate, f"2 < rate <= 4 for order 2 in one variable ({why})")
+        raise InputError("rate", rate, f"{order} < rate <= {2 * order} for order {order} in one variable ({why})")
     return power
 
 
-def _grid_given(cells: Any, steps: Any) -> tuple[int, int]:
+def _grid_given(cells: Any, steps: Any, order: int) -> tuple[int, int]:
     n, m = given_grid(NAME, cells, steps)
-    if m < 2:
-        raise InputError("steps", steps, "an integer of at least 2")
+    if m < order:
+        raise InputError("steps", steps, f"an integer of at least {order}")
     return n, m
 
 
-def _searched(target: Target, goal: float, power: float, bend: float) -> tuple[HoelderPlan, float]:
+def _searched(target: Target, goal: float, power: float, order: int, fit: _Fit, factor: float) -> _Fitted:
+    """The plan of a grid, nearly the smallest, whose bound is at most `goal`; factor h^order estimates it."""
     [(low, high)] = target.domain
-    nodes = max(4.0, to_float(high - low) * math.sqrt(bend / goal * 0.5))
+    nodes = max(2.0 * order, to_float(high - low) * (factor / goal) ** (1 / order))
+    share = _SHARE if order == 2 else _HIGHER_SHARE
     for _ in range(40):
         if nodes > MAXIMUM_NODES:
             break
-        cells = max(2, math.ceil((nodes * _SHARE ** (power / 2 - 1)) ** (2 / power)))
-        steps = max(2, math.ceil(nodes / cells))
-        plan, error = fit_plan(target, cells, steps)
-        bound = proved_bound(_budget(target, plan, error, bend))
+        cells = max(2, math.ceil((nodes * share ** (power / order - 1)) ** (order / power)))
+        steps = max(order, round(nodes / cells))
+        cells = max(2, math.ceil(nodes / steps))
+        plan, budget = fit(cells, steps)
+        bound = proved_bound(budget)
         if bound <= goal:
-            return plan, error
-        nodes = max(nodes * 1.02 + 1, cells * steps * min(4.0, math.sqrt(bound / goal)))
+            return plan, budget
+        nodes = max(nodes * 1.02 + 1, cells * steps * min(4.0, (bound / goal) ** (1 / order)))
     raise UnreachableError(
         f"{NAME}: eps = {goal:g} needs more than {MAXIMUM_NODES:,} fine nodes, or is below the accuracy of float64 values"
     )
 
 
-def _budget(target: Target, plan: HoelderPlan, error: float, bend: float) -> tuple[BudgetItem, ...]:
-    [(low, high)] = target.domain
-    h = to_float((high - low) / (plan.cells * plan.steps)) * (1 + 2.0**-50)
-    return (
-        BudgetItem("fine nodes", error, "second differences in [-2, 2], checked at all nodes; rounding included"),
-        BudgetItem("between fine nodes", h * h / 8 * bend * (1 + 2.0**-40), "h^2/8 max |f''|"),
-        BudgetItem("ramps between codes", plan.gap_at_ramps(), "tents vanish there: at most 7/2 lambda M^2 r"),
-    )
+def _step(target: Target, cells: int, steps: int) -> float:
+    return to_float((target.domain.upper[0] - target.domain.lower[0]) / (cells * steps)) * (1 + 2.0**-50)
+
+
+def _polygons(target: Target, order: int) -> tuple[_Fit, float]:
+    bend = curvature(target)
+
+    def fit(cells: int, steps: int) -> _Fitted:
+        plan, error = fit_plan(target, cells, steps)
+        h = _step(target, cells, steps)
+        return plan, (
+            BudgetItem("fine nodes", error, "second differences in [-2, 2], checked at all nodes; rounding included"),
+            BudgetItem("between fine nodes", h * h / 8 * bend * (1 + 2.0**-40), "h^2/8 max |f''|"),
+            BudgetItem("ramps between codes", plan.gap_at_ramps(), "tents vanish there: at most 7/2 lambda M^2 r"),
+        )
+
+    return fit, bend / 2
+
+
+def _polynomials(target: Target, order: int) -> tuple[_Fit, float]:
+    bend = smoothness(target, order)
+    spread, rest = lebesgue(order), remainder(order)
+
+    def fit(cells: int, steps: int) -> _Fitted:
+        plan, fine, coarse = fit_differences(target, order, cells, steps)
+        h = _step(target, cells, steps)
+        return plan, (
+            BudgetItem("fine nodes", spread * fine, f"{order}-th differences are digits, checked at all nodes; Lambda_r"),
+            BudgetItem("between fine nodes", rest * h**order * bend * (1 + 2.0**-40), "omega_r h^r max |f^(r)|"),
+            BudgetItem("clip, ramps, products", coarse + plan.gap_at_ramps(), "f_1 at coarse nodes; 3 2^-10 lambda"),
+        )
+
+    return fit, bend * (spread / (2 ** (order - 1) - 1) / 2 + rest)
