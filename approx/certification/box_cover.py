@@ -19,6 +19,7 @@ from flint import arb, fmpq
 from approx.numbers import arb_interval, float_down, float_up, to_float, to_fmpq, working_precision
 
 if TYPE_CHECKING:
+    from approx.certification.budget import Work
     from approx.targets import Target
 
 Index = tuple[int, ...]
@@ -73,19 +74,20 @@ class BoxCover:
 
 
 def box_cover(
-    target: Target, tolerance: float, order: int = 7, most_cells: int = 1024, places: Sequence[np.ndarray] = ()
-) -> BoxCover:
+    target: Target, tolerance: float, order: int = 7, most_cells: int = 1024, places: Sequence[np.ndarray] = (),
+    work: Work | None = None,
+) -> BoxCover:  # fmt: skip
     """A cover of the target's domain by cells that are halved until the remainder meets the tolerance.
 
     Cells are split where the remainder is largest, at most `most_cells` of them; the remainders of what is left say
     truly how good the cover is (inf where f is not finite). They are cut in the middle, or at the nearest of the `places`
-    of that axis if one lies in the middle half.
+    of that axis if one lies in the middle half. No cell is split once `work` is exhausted.
     """
     d = target.dimension
     indices = tuple(a for a in itertools.product(range(order + 1), repeat=d) if sum(a) <= order)
     root = tuple((to_fmpq(lo), to_fmpq(hi)) for lo, hi in zip(target.domain.lower, target.domain.upper, strict=True))
     cells = [taylor_cell(target, root, indices, order)]
-    while len(cells) < most_cells:
+    while len(cells) < most_cells and not (work and work.exhausted):
         worst = max(range(len(cells)), key=lambda k: cells[k][3])
         if not cells[worst][3] > tolerance:
             break

@@ -72,14 +72,13 @@ def certify_boxes(
     kinks = axis_kinks(network, target.domain.floats().tolist())
     witness = Witness(program, target)
     witness.sample(kinks)
-    if target.dimension > 2:
+    reading = reading_of(network, list(target.domain))
+    if target.dimension > 2 and reading is not None and reading.squares:
         from approx.certification.region_search import certify_regions
 
-        reading = reading_of(network, list(target.domain))
-        if reading is not None and reading.squares:
-            return certify_regions(reading, target, witness, kinks, rtol, atol, work)
-    cover = box_cover(target, 0.02 * max(rtol * witness.lower, atol), order=8 if target.dimension <= 2 else 6)
-    forms, name = forms_of(program, list(target.domain))
+        return certify_regions(reading, target, witness, kinks, rtol, atol, work)
+    cover = box_cover(target, 0.02 * max(rtol * witness.lower, atol), order=8 if target.dimension <= 2 else 6, work=work)
+    forms, name = forms_of(program, reading)
     search = _Search(cover, witness, kinks, rtol, atol, work, forms)
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
         search.run()

@@ -46,9 +46,8 @@ def reading_of(network: Network, domain: list[tuple[Any, Any]]) -> Reading | Non
     return reading if reading is not None and (reading.squares or len(domain) > 2) else None
 
 
-def forms_of(program: Program, domain: list[tuple[Any, Any]]) -> tuple[Forms, str]:
+def forms_of(program: Program, reading: Reading | None) -> tuple[Forms, str]:
     """(the affine forms on boxes of the domain, their name): of gadgets where the network has any, otherwise of its units."""
-    reading = reading_of(program.network, domain)
     if reading is not None:
         return GadgetForms(reading), "affine forms of gadgets" if reading.squares else "affine forms, there and back"
     return (lambda centre, half: affine_forms(program, centre, half)), "affine forms"

@@ -21,7 +21,7 @@ from flint import fmpq
 
 from approx.certification.arithmetic import DoubleDouble
 from approx.certification.budget import Work
-from approx.certification.gadget_forms import forms_of
+from approx.certification.gadget_forms import forms_of, reading_of
 from approx.certification.mesh import Rectangle, covers
 from approx.certification.mesh_forward import mesh_forward
 from approx.certification.pieces import Program
@@ -72,7 +72,7 @@ class PolygonSearch:
     ) -> None:
         self.program, self.cover, self.witness = program, cover, witness
         self.rtol, self.atol, self.work = rtol, atol, work
-        self.forms, self.forms_name = forms_of(program, list(cover.target.domain))
+        self.forms, self.forms_name = forms_of(program, reading_of(program.network, list(cover.target.domain)))
         self.settled = 0.0
         self.reached = ["float64"]
         self.open: list[Open] = []

@@ -52,7 +52,7 @@ def certify_regions(
     reading: Reading, target: Target, witness: Witness, kinks: list[np.ndarray], rtol: float, atol: float, work: Work
 ) -> tuple[float, float, Sequence[fmpq], str]:
     """(lower, upper, witness, method) for a network that was read as gadgets."""
-    cover = box_cover(target, 0.02 * max(rtol * witness.lower, atol), order=6, places=kinks)
+    cover = box_cover(target, 0.02 * max(rtol * witness.lower, atol), order=6, places=kinks, work=work)
     search = _Search(reading, cover, witness, kinks, rtol, atol, work)
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
         search.run(list(target.domain))

@@ -88,7 +88,7 @@ def certify_taylor(
             raise
         return certify_balls(network, target, rtol, atol, work)
     guess = observed_error(network, target, 20_000)
-    cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6)
+    cover = box_cover(target, 0.02 * max(rtol * guess, atol), order=8 if target.dimension <= 2 else 6, work=work)
     search = Search(program, target, cover, rtol, atol, work, stoppable)
     name = f"taylor (float64 models of order {order})"
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned

@@ -10,6 +10,8 @@ from flint import fmpq
 import approx.certification.block_search as block_search
 import approx.certification.ladder as ladder
 from approx import Budget, Target, certify
+from approx.certification.box_cover import box_cover
+from approx.certification.budget import Work
 from approx.errors import InputError
 from approx.networks import Builder, Network, dense_block, layer
 from constructions.relu.square import square, square_form
@@ -147,3 +149,11 @@ def test_blocks_of_unbounded_cost_are_cut_like_very_dear_ones():
     parts = ladder._parts(Everywhere(), block, 1000)
     assert len(parts) == len(ladder._parts(Everywhere(), ladder.Block(0.0, 1.0, 2.0, 1e300), 1000)) > 1
     assert (parts[0].left, parts[-1].right) == (0.0, 1.0) and all(p.upper == 1.0 for p in parts)
+
+
+def test_covers_in_three_variables_look_at_the_clock():
+    """A target whose cover takes hundreds of cells: none is split once time is used up."""
+    target = Target("sin(9*x)*exp(y)*cos(5*z)", domain=[(-1, 1)] * 3)
+    work = Work(Budget(seconds=1e-9))
+    cover = box_cover(target, 1e-6, order=3, work=work)
+    assert len(cover.centres) == 1 < len(box_cover(target, 1e-6, order=3, most_cells=8).centres)

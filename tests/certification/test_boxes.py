@@ -126,7 +126,7 @@ def test_a_poor_first_lower_bound_does_not_mark_every_box_as_stuck(monkeypatch):
 
     monkeypatch.setattr(Witness, "sample", lambda self, *_: self.try_point([2.0**-30] * 2))
     monkeypatch.setattr(boxes._Search, "improve", late)
-    monkeypatch.setattr(boxes, "box_cover", lambda target, _, order: cover(target, 1e-4, order))
+    monkeypatch.setattr(boxes, "box_cover", lambda target, _, order, **_more: cover(target, 1e-4, order))
     b = Builder(2)
     net = b.build([b.relu(b.input(0) + b.input(1)) / 16])
     target = Target("(x+y)/16+sin(x)*sin(y)", domain=[(0, 1)] * 2)
