@@ -69,18 +69,24 @@ def _plans(network: Network, target: Target) -> Iterator[DifferencePlan]:
     [(low, high)] = target.domain
     rows, starts = network.exact_rows(), unit_starts(network)
     cells = whole(rows[0][2][0][1] * (high - low))
+    if cells < 2:
+        return
     levels = (cells - 1).bit_length()
     ramp = rows[0][1] + 2 ** (levels - 1) + cells * low / (high - low)
     output = dict(rows[-1][2])
     last = max(output)
     quantum = -output[last]
     # c = L (t - 2 max(t - M/2, 0)): two units of the output, one of which reads the other.
-    middle = next(u for u in output if u and rows[u - 1][2] and rows[u - 1][2][0][0] in output and rows[u - 1][2][0][0])
+    nested = [u for u in output if u and rows[u - 1][2] and rows[u - 1][2][0][0] in output and rows[u - 1][2][0][0]]
+    middle = nested[0]  # IndexError: of another form
     steps = whole(-2 * rows[middle - 1][1])
     slope = whole(output[middle] / (2 * quantum))
+    if steps < 2 or slope < 1 or not ramp > 0 or not quantum > 0:
+        return
     [codes] = _tables(rows, starts, levels, cells)
     code = starts[2 * levels + 3]
-    length = next(whole(1 - bias) for _, bias, terms in rows[code:] if terms == [(code, 1)]).bit_length()
+    tests = [bias for _, bias, terms in rows[code:] if terms == [(code, 1)]]
+    length = whole(1 - tests[0]).bit_length()
     coarse = _coarse_values(rows, output, cells, 0, quantum, low, high)
     for order in ORDERS:
         if order <= steps:

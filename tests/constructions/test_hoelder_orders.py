@@ -13,7 +13,7 @@ from approx.certification.budget import Work
 from approx.errors import InputError, RegularityError, UnreachableError
 from approx.evaluation import evaluate_exact
 from constructions.promises import promise
-from constructions.relu import hoelder_two_scale
+from constructions.relu import deep_two_scale, hoelder_two_scale, local_taylor
 from constructions.relu._difference_network import difference_network, difference_weights
 from constructions.relu._difference_plan import cell_codes, levels_from
 from constructions.relu._difference_reader import (
@@ -25,6 +25,7 @@ from constructions.relu._difference_reader import (
 from constructions.relu._newton_windows import lebesgue, newton, remainder, step_matrix, window
 from constructions.relu._node_values import node_values
 from constructions.relu._smooth_values import smooth_values
+from constructions.relu.square import square
 
 F = Target("sin(7*x)*exp(-x)/(1+x**2)")
 WAVE = Target("sin(200*x)*exp(-x)")
@@ -76,6 +77,13 @@ def test_plans_are_read_back_from_files(tmp_path):
     assert plan is not None and plan.order == 3 and difference_network(plan, F) == a.network
     assert b.certify().upper == a.certify().upper
     assert read_differences(b.network, Target(F.text, (0, 2))) is None
+
+
+@pytest.mark.parametrize(
+    "other", [square(19), hoelder_two_scale(F, 1e-2).network, local_taylor(F, 1e-4).network, deep_two_scale(F, 1e-1).network]
+)
+def test_other_networks_are_not_taken_for_networks_of_differences(other):
+    assert len(other.layers) >= 5 and read_differences(other, F) is None
 
 
 def test_planted_faults_are_caught():
