@@ -24,6 +24,13 @@ SERIES: list[Series] = [
         (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
         -4,
     ),
+    (
+        "hoelder-two-scale, width 6",
+        constructions.relu.hoelder_two_scale,
+        {"form": "narrow"},
+        (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
+        -4,
+    ),
     ("hoelder-two-scale, p = 3", constructions.relu.hoelder_two_scale, {"rate": 3}, (1e-4, 1e-5, 1e-6, 1e-7, 1e-8), -3),
     ("deep-two-scale, p = 2", constructions.relu.deep_two_scale, {}, (1e-1, 3e-2, 1e-2, 3e-3), -2),
     ("piecewise-linear", constructions.relu.piecewise_linear, {}, (1e-4, 1e-5, 1e-6, 1e-7), -2),

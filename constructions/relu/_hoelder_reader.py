@@ -18,50 +18,29 @@ from flint import arb, fmpq
 from approx.certification.budget import Work
 from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
 from approx.evaluation import evaluate_exact
-from approx.evaluation.cache import cached
 from approx.networks import Network
 from approx.numbers import arb_interval, float_down, float_up, working_precision
 from approx.targets import Target
 from constructions.relu._hoelder_network import hoelder_network, unpack
 from constructions.relu._hoelder_plan import HoelderPlan, levels_of
+from constructions.relu._plan_forms import PlanForms, Rows
 from constructions.relu._smooth_values import smooth_values
 from constructions.relu._two_scale_plan import polygon_values
 from constructions.relu._two_scale_reader import _coarse_values, _tables, exact_number, unit_starts, whole
 
 Array = np.ndarray
+#: How plans are read off networks of one form, and written again.
+FORMS: PlanForms[HoelderPlan] = PlanForms("hoelder-two-scale")
 
 
 def read_hoelder(network: Network, target: Target) -> HoelderPlan | None:
-    """The plan of a network that is exactly `hoelder_network` of it on the target's interval, else None; O(weights)."""
-    if network.inputs != 1 or network.outputs != 1 or target.dimension != 1 or len(network.layers) < 6:
-        return None
-    if network.activations != {"relu", "identity"} or not network.tags["rational"]:
-        return None
-    key = (target.domain.lower[0], target.domain.upper[0])
-    known = _known(network)
-    if key not in known:
-        try:
-            plan = _plan(network, target)
-            known[key] = plan if plan is not None and hoelder_network(plan, target) == network else None
-        except (IndexError, KeyError, ValueError, ZeroDivisionError):  # not of this form
-            known[key] = None
-    return known[key]
+    """The plan of a network that is exactly one of its forms on the target's interval, else None; O(weights)."""
+    return FORMS.plan(network, target) if target.dimension == 1 else None
 
 
-def _known(network: Network) -> dict[tuple[fmpq, fmpq], HoelderPlan | None]:
-    return cached(network, "hoelder-two-scale", dict)
-
-
-def remember(network: Network, target: Target, plan: HoelderPlan) -> None:
-    """Keep what a builder knows of its own network, so that certification need not read it again."""
-    if plan.corrected:
-        key = (target.domain.lower[0], target.domain.upper[0])
-        _known(network)[key] = plan
-
-
-def _plan(network: Network, target: Target) -> HoelderPlan | None:
+def _plan(rows: Rows, network: Network, target: Target) -> HoelderPlan | None:
     [(low, high)] = target.domain
-    rows, starts = network.exact_rows(), unit_starts(network)
+    starts = unit_starts(network)
     cells = whole(rows[0][2][0][1] * (high - low))
     levels = (cells - 1).bit_length()
     if cells < 2:
@@ -77,6 +56,9 @@ def _plan(network: Network, target: Target) -> HoelderPlan | None:
     digits = np.array([unpack(code, steps - 1) for code in codes])
     coarse = _coarse_values(rows, output, cells, 0, quantum, low, high)
     return HoelderPlan(cells, steps, steps, ramp, exact_number(quantum), coarse, levels_of(digits))
+
+
+FORMS.add(_plan, hoelder_network)
 
 
 @register

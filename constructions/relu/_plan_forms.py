@@ -7,7 +7,7 @@ the very same network, weight for weight. So a reader may guess: what it returns
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from flint import fmpq
 
@@ -41,11 +41,17 @@ class PlanForms(Generic[P]):
             return None
         if network.activations != {"relu", "identity"} or not network.tags["rational"]:
             return None
-        key = (target.domain.lower, target.domain.upper)
-        known = cached(network, self._name, dict)
+        known, key = self._known(network), _box(target)
         if key not in known:
             known[key] = self._read(network, target)
         return known[key]
+
+    def remember(self, network: Network, target: Target, plan: P) -> None:
+        """Keep what a builder knows of its own network, so that certification need not read it again."""
+        self._known(network)[_box(target)] = plan
+
+    def _known(self, network: Network) -> dict[Any, P | None]:
+        return cached(network, self._name, dict)
 
     def _read(self, network: Network, target: Target) -> P | None:
         rows = network.exact_rows()
@@ -57,3 +63,7 @@ class PlanForms(Generic[P]):
             if plan is not None and write(plan, target).exact_rows() == rows:
                 return plan
         return None
+
+
+def _box(target: Target) -> Any:
+    return target.domain.lower, target.domain.upper

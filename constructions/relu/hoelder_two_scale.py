@@ -8,14 +8,16 @@ from typing import Any
 
 from approx.approximant import Approximant, BudgetItem
 from approx.errors import InputError, RegularityError, UnreachableError
+from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 from constructions.relu._difference_network import difference_network
 from constructions.relu._difference_plan import DifferencePlan, fit_differences, smoothness
 from constructions.relu._difference_reader import ORDERS, remember_differences
+from constructions.relu._hoelder_narrow import hoelder_narrow
 from constructions.relu._hoelder_network import hoelder_network
 from constructions.relu._hoelder_plan import HoelderPlan, curvature, fit_plan
-from constructions.relu._hoelder_reader import remember
+from constructions.relu._hoelder_reader import FORMS
 from constructions.relu._newton_windows import lebesgue, remainder
 from constructions.relu._two_scale_search import MAXIMUM_NODES, given_grid, proved_bound
 
@@ -25,7 +27,7 @@ DESCRIPTION = {
     "activations": ("relu",),
     "needs": "one variable, a bounded derivative of order r = 2 .. 8",
     "guarantee": "sup |f - net| <= eps, proved: O(h^r max |f^(r)|), h = 1/(N M) of the interval; 5/8 h^2 max |f''| for r = 2",
-    "rate": "error O(W^-p), r < p <= 2 r, with O(W^(p/r - 1)) hidden layers; discontinuous in f",
+    "rate": "error O(W^-p), r < p <= 2 r, O(W^(p/r - 1)) hidden layers (form='narrow', r = 2: width 6); discontinuous in f",
     "references": ("P19", "P18"),
 }
 #: A coarse cell costs this share of a fine step: order 2, higher orders.
@@ -36,8 +38,9 @@ _Fit = Callable[[int, int], _Fitted]
 
 
 def hoelder_two_scale(
-    target: Target, eps: Any, *, order: int = 2, rate: Any = None, cells: int | None = None, steps: int | None = None
-) -> Approximant:
+    target: Target, eps: Any, *, order: int = 2, rate: Any = None, form: str = "skips", cells: int | None = None,
+    steps: int | None = None,
+) -> Approximant:  # fmt: skip
     """The Approximant by a two-scale network for f with a bounded derivative of order r = `order`, error O(W^(-2 r)).
 
     N coarse cells of M fine steps; nodal values are f_1(x_k) + lambda A_k, f_1 a coarse polygon, A_k integers whose r-th
@@ -49,8 +52,9 @@ def hoelder_two_scale(
     Exact weights; evaluated exactly or by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers for r = 2;
     6 N + O(r^2 M) and O(r log(1/eps)) more for products for r >= 3. With M ~ N^(rate/r - 1): error O(W^-rate), depth
     O(W^(rate/r - 1)); rate = 2 r is the fastest there is in one variable.
-    cells and steps fix N and M (then the bound is what it is).
-    Raises InputError (eps, order, rate outside (r, 2 r], cells, steps), RegularityError in several variables or without a
+    form="narrow" (r = 2, rate 4): the same function in standard fully-connected form, no skips, width 6 whatever N and M are;
+    about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers. cells and steps fix N and M (then the bound is what it is).
+    Raises InputError (eps, order, rate outside (r, 2 r], form, cells, steps), RegularityError in several variables or without a
     bounded derivative of this order, UnreachableError beyond 60,000,000 fine nodes or the accuracy of float64 values.
     Source: P19, deep discontinuous phase; coded differences, polynomials between nodes and the bounds are derived here.
     """
@@ -60,6 +64,11 @@ def hoelder_two_scale(
     if isinstance(order, bool) or order not in (2, *ORDERS):
         raise InputError("order", order, f"an integer from 2 to {ORDERS[-1]}; order 1 is method 'deep-two-scale'")
     power = _rate(2 * order if rate is None else rate, order)
+    if form not in ("skips", "narrow"):
+        raise InputError("form", form, "'skips' or 'narrow'")
+    if form == "narrow" and (order != 2 or power != 2 * order):
+        why = "'skips' for this order and rate; 'narrow' is for order 2, rate 4: constant width makes depth O(W)"
+        raise InputError("form", form, why)
     if target.dimension != 1:
         raise RegularityError(f"{NAME}: needs one variable, the target has {target.dimension}")
     fit, factor = (_polygons if order == 2 else _polynomials)(target, order)
@@ -67,14 +76,8 @@ def hoelder_two_scale(
         plan, budget = fit(*_grid_given(cells, steps, order))
     else:
         plan, budget = _searched(target, goal, power, order, fit, factor)
-    if isinstance(plan, DifferencePlan):
-        network = difference_network(plan, target)
-        remember_differences(network, target, plan)
-    else:
-        network = hoelder_network(plan, target)
-        remember(network, target, plan)
     return Approximant(
-        network=network,
+        network=_network(plan, target, form),
         target=target,
         bound=proved_bound(budget),
         method=NAME,
@@ -85,10 +88,22 @@ def hoelder_two_scale(
             "steps": plan.steps,
             "quantum": plan.quantum,
             "order": order,
+            "form": form,
             "arithmetic": "exact",
         },
         references=("P19", "P18", "approx"),
     )
+
+
+def _network(plan: HoelderPlan | DifferencePlan, target: Target, form: str) -> Network:
+    if isinstance(plan, DifferencePlan):
+        network = difference_network(plan, target)
+        remember_differences(network, target, plan)
+    else:
+        network = (hoelder_narrow if form == "narrow" else hoelder_network)(plan, target)
+        if plan.corrected:
+            FORMS.remember(network, target, plan)
+    return network
 
 
 def _rate(rate: Any, order: int) -> float:
