@@ -135,7 +135,7 @@ def picture(found: dict[str, list[Row]], folder: Path) -> None:
         right.semilogx(weights, [r.ratio for r in rows], f"{colour}o-", ms=4, label=name)
     right.axhline(1, color="0.5", lw=1)
     left.set(xlabel="weights W", ylabel="sup |f - network| / L", title="errors")
-    right.set(xlabel="weights W, logarithmic", title="error of interpolation / error of cached-patches, at least")
+    right.set(xlabel="weights W, logarithmic", title="error of interpolation / of cached-patches, at least")
     for ax in (left, right):
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8, frameon=False)
