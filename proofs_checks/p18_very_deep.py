@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import cache
 
 import numpy as np
 from flint import fmpq
 
 import constructions
-from approx import Target
+from approx import Approximant, Target
 from approx.evaluation import evaluate_exact
 from approx.networks import Builder
 from approx.studies import SmoothnessClass, any_selection, continuity, continuous_selection, log_slope
-from constructions.relu import deep_two_scale, narrow, simplicial
+from constructions.relu import deep_two_scale, simplicial
 from constructions.relu._kuhn import paper_spike
 from proofs_checks.statements import Result, statement
 
@@ -49,6 +50,12 @@ GRIDS = {
 
 def _dimensions(name: str) -> list[int]:
     return [d for d in constructions.catalogue()[name].dimensions if d in TARGETS]
+
+
+@cache
+def network_for(name: str, d: int, cells: int, steps: int) -> Approximant:
+    """The network of a method for the rough target of d variables: several statements speak of the same ones."""
+    return constructions.catalogue()[name].builder(TARGETS[d], 1, cells=cells, steps=steps)
 
 
 @statement(PAPER, "Theorem 1a: spikes of the standard triangulation add up to 1 and reproduce linear functions")
@@ -138,7 +145,7 @@ def any_bound() -> Result:
     for name in ("deep-two-scale", "narrow"):
         for d in _dimensions(name):
             for cells, steps in GRIDS[d]["2" if name == "deep-two-scale" else name][:2]:
-                a = constructions.catalogue()[name].builder(TARGETS[d], 1, cells=cells, steps=steps)
+                a = network_for(name, d, cells, steps)
                 ratio = _guarantee(cells, steps) / any_selection(SmoothnessClass(1, 1, (fmpq(1),) * d), a.network.size.weights)
                 ok &= ratio >= 1
                 numbers[f"{name}, d = {d}, W = {a.network.size.weights:,}: guarantee / bound"] = ratio
@@ -159,7 +166,7 @@ def depth_bound() -> Result:
         for rate, power in (("3/2", 0.5), ("2", 1.0)):
             shares = []
             for cells, steps in GRIDS[d][rate]:
-                size = deep_two_scale(TARGETS[d], 1, cells=cells, steps=steps).network.size
+                size = network_for("deep-two-scale", d, cells, steps).network.size
                 ok &= _guarantee(cells, steps) >= any_selection(of_class, size.weights, size.hidden_layers)
                 shares.append(size.hidden_layers * math.log(size.weights) / size.weights**power)
             ok &= min(shares) >= 0.1
@@ -173,7 +180,7 @@ def deep_rates() -> Result:
     numbers, ok = {}, True
     for d in _dimensions("deep-two-scale"):
         for rate, wanted in (("3/2", 1.5), ("2", 2.0)):
-            found = [deep_two_scale(TARGETS[d], 1, cells=cells, steps=steps) for cells, steps in GRIDS[d][rate]]
+            found = [network_for("deep-two-scale", d, cells, steps) for cells, steps in GRIDS[d][rate]]
             certificate = found[0].certify(rtol=0.1)
             ok &= certificate.upper <= found[0].bound <= 20 * certificate.lower
             weights = [float(a.network.size.weights) for a in found]
@@ -189,7 +196,7 @@ def constant_width() -> Result:
     """Widths and sources are read off the networks; guarantees are regressed, the error of the first network certified."""
     numbers, ok = {}, True
     for d in _dimensions("narrow"):
-        found = [narrow(TARGETS[d], 1, cells=cells, steps=steps) for cells, steps in GRIDS[d]["narrow"]]
+        found = [network_for("narrow", d, cells, steps) for cells, steps in GRIDS[d]["narrow"]]
         certificate = found[0].certify(rtol=0.1)
         ok &= certificate.upper <= found[0].bound
         for a in found:

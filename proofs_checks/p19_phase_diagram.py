@@ -21,9 +21,9 @@ from approx.networks import Builder
 from approx.numbers import to_arb, working_precision
 from approx.studies import SmoothnessClass, any_selection, continuity, entropy_bits, log_slope, region
 from constructions.periodic import deep_fourier
-from constructions.relu import deep_two_scale, hoelder_two_scale, local_taylor, power_taylor
+from constructions.relu import hoelder_two_scale, local_taylor, power_taylor
 from constructions.relu.exact_products import square_stencil
-from proofs_checks.p18_very_deep import GRIDS, TARGETS
+from proofs_checks.p18_very_deep import GRIDS, TARGETS, network_for
 from proofs_checks.statements import Result, statement
 
 PAPER = "P19"
@@ -90,7 +90,7 @@ def bits_of_weights() -> Result:
         for rate, power in (("3/2", 0.5), ("2", 1.0)):
             weights, codes = [], []
             for cells, steps in GRIDS[d][rate]:
-                a = deep_two_scale(TARGETS[d], 1, cells=cells, steps=steps)
+                a = network_for("deep-two-scale", d, cells, steps)
                 size = a.network.size
                 ok &= size.bits >= entropy_bits(1, 1, [(0, 1)] * d, 2 / (cells * steps) * 1.01)
                 weights.append(size.weights)
