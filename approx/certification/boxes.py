@@ -23,7 +23,7 @@ from flint import fmpq
 from approx.certification.axis_kinks import axis_kinks
 from approx.certification.box_cover import BoxCover, box_cover
 from approx.certification.budget import Work
-from approx.certification.gadget_forms import Forms, forms_of, reading_of
+from approx.certification.gadget_forms import Forms, GadgetForms, forms_of, reading_of
 from approx.certification.pieces import Program
 from approx.certification.witness import Witness
 
@@ -79,13 +79,17 @@ def certify_boxes(
         return certify_regions(reading, target, witness, kinks, rtol, atol, work)
     cover = box_cover(target, 0.02 * max(rtol * witness.lower, atol), order=8 if target.dimension <= 2 else 6, work=work)
     forms, name = forms_of(program, reading)
-    search = _Search(cover, witness, kinks, rtol, atol, work, forms)
+    search = BoxSearch(cover, witness, kinks, rtol, atol, work, forms)
+    if target.dimension > 2 and isinstance(forms, GadgetForms):
+        from approx.certification.neuron_splits import SplitSearch
+
+        search = SplitSearch(cover, witness, kinks, rtol, atol, work, forms)
     with contextlib.suppress(KeyboardInterrupt):  # what is proved so far is returned
         search.run()
     return witness.lower, search.upper, witness.point, f"boxes (float64 {name})"
 
 
-class _Search:
+class BoxSearch:
     """The state of one branch and bound: open boxes, the best lower bound and the largest settled bound."""
 
     def __init__(
@@ -157,10 +161,20 @@ class _Search:
         with np.errstate(all="ignore"):
             q, rounding = self.cover.expand(cell, centre, half)
             p, a, e, weight = self.forms(centre, half)
-            return self._compare(centre, half, cell, q, rounding, p, a, e, weight)
+            constant, linear, square, slack, other = self.difference(cell, q, rounding, p, a, e)
+            up, at_up = separable(constant, linear, square)
+            down, at_down = separable(-constant, -linear, -square)
+            size = np.abs(constant) + np.abs(linear).sum(axis=1) + np.abs(square).sum(axis=1)
+            upper = np.maximum(up, down) + slack + 16 * centre.shape[1] * _UNIT * (size + slack)
+            upper = np.where(np.isnan(upper), np.inf, upper)
+            side = np.where((up >= down)[:, None], at_up, at_down)
+            # Split where the curvature of f or the crossing ReLUs lose most.
+            axis = np.argmax(np.nan_to_num(bending(square, other) + weight, nan=np.inf), axis=1)
+            return Boxes(centre, half, cell, upper, axis, centre + half * side, np.maximum(up, down))
 
-    def _compare(self, centre, half, cell, q, rounding, p, a, e, weight):  # type: ignore[no-untyped-def]
-        d = centre.shape[1]
+    def difference(self, cell, q, rounding, p, a, e):  # type: ignore[no-untyped-def]
+        """(c, l, s, slack, other): f - net = c + sum (l_i u_i + s_i u_i^2) +- slack; other: the bending off the axes."""
+        d = a.shape[1]
         indices = self.cover.indices
         constant = q[:, indices.index((0,) * d)] - p
         linear, square = np.empty_like(a), np.empty_like(a)
@@ -174,20 +188,7 @@ class _Search:
             elif degree:
                 # u^a with even powers only stays in [0, 1], but half of that gain is not worth the case.
                 other += np.abs(q[:, k])
-        up, down, at_up, at_down = constant, -constant, np.zeros_like(a), np.zeros_like(a)
-        for i in range(d):
-            more, at_up[:, i] = _quadratic(linear[:, i], square[:, i])
-            less, at_down[:, i] = _quadratic(-linear[:, i], -square[:, i])
-            up, down = up + more, down + less
-        slack = e + other + self.cover.remainders[cell] + rounding
-        size = np.abs(constant) + np.abs(linear).sum(axis=1) + np.abs(square).sum(axis=1)
-        upper = np.maximum(up, down) + slack + 16 * d * _UNIT * (size + slack)
-        upper = np.where(np.isnan(upper), np.inf, upper)
-        side = np.where((up >= down)[:, None], at_up, at_down)
-        curve = np.abs(square) + other[:, None] / d
-        # Split where the curvature of f or the crossing ReLUs lose most.
-        axis = np.argmax(np.nan_to_num(curve + weight, nan=np.inf), axis=1)
-        return Boxes(centre, half, cell, upper, axis, centre + half * side, np.maximum(up, down))
+        return constant, linear, square, e + other + self.cover.remainders[cell] + rounding, other
 
     def improve(self, boxes: Boxes) -> None:
         """Raise the lower bound at the most promising points, in exact arithmetic."""
@@ -254,6 +255,20 @@ def _nearest_inside(kinks: np.ndarray, low: np.ndarray, high: np.ndarray, middle
         use = (kink > low + margin) & (kink < high - margin) & (np.abs(kink - middle) < distance)
         best, distance = np.where(use, kink, best), np.where(use, np.abs(kink - middle), distance)
     return best
+
+
+def separable(constant: np.ndarray, linear: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(max, argmax) of c + sum (l_i u_i + s_i u_i^2) on [-1, 1]^d; the last axis of l and s is that of the i."""
+    total, at = constant, np.empty_like(linear)
+    for i in range(linear.shape[-1]):
+        more, at[..., i] = _quadratic(linear[..., i], square[..., i])
+        total = total + more
+    return total, at
+
+
+def bending(square: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How much f bends along each axis of a box."""
+    return np.abs(square) + other[:, None] / square.shape[1]
 
 
 def _quadratic(linear: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

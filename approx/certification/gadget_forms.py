@@ -21,6 +21,7 @@ from approx.certification.pieces import Program
 from approx.numbers import to_float
 
 if TYPE_CHECKING:
+    from approx.certification.neuron_signs import Assumptions
     from approx.networks import Network
 
 _UNIT = 2.0**-53
@@ -133,11 +134,26 @@ class GadgetForms:
     def __call__(self, centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(p, a, e, weight) per box, see affine_forms."""
         chunk = max(64, _CHUNK // (self.count + 1))
-        parts = [self._forms(centre[k : k + chunk], half[k : k + chunk]) for k in range(0, max(len(centre), 1), chunk)]
+        slices = [slice(k, k + chunk) for k in range(0, max(len(centre), 1), chunk)]
+        parts = [self._forms(centre[k], half[k], None)[:4] for k in slices]
         p, a, e, blame = (np.concatenate(c) for c in zip(*parts, strict=True))
         return p, a, e, blame
 
-    def _forms(self, centre: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def signed(self, centre: np.ndarray, half: np.ndarray, assumed: Assumptions) -> tuple[np.ndarray, ...]:
+        """(p, a, e, weight, worst, most, all): the same where nodes have the assumed signs, and what their chords lose.
+
+        worst: the node of largest loss, most: that loss, all: the sum over the nodes. `assumed` learns what the signs say.
+        """
+        chunk = max(64, _CHUNK // (self.count + 1))
+        parts = []
+        for k in range(0, max(len(centre), 1), chunk):
+            rows = slice(k, k + chunk)
+            *form, lost = self._forms(centre[rows], half[rows], assumed.rows(rows))
+            lost = np.nan_to_num(lost[self.inputs :], posinf=1e300)
+            parts.append((*form, lost.argmax(axis=0) + self.inputs, lost.max(axis=0), lost.sum(axis=0)))
+        return tuple(np.concatenate(c) for c in zip(*parts, strict=True))
+
+    def _forms(self, centre: np.ndarray, half: np.ndarray, assumed: Assumptions | None) -> tuple[np.ndarray, ...]:
         """A forward pass with a chord for every node, then one backward pass over the same chords; the smaller e wins."""
         n, d = centre.shape
         p, a, e = np.zeros((self.count, n)), np.zeros((self.count, d, n)), np.zeros((self.count, n))
@@ -163,6 +179,8 @@ class GadgetForms:
                 chord[:, squares] = square_chord(
                     lo[squares], hi[squares], levels[squares][:, None], two_sided[squares][:, None]
                 )
+            if assumed is not None:
+                assumed.fix(first, chord, q, b, f)
             slope[to], middle[to], gap[to] = chord
             behind = (level.absolute @ blamed[:first].reshape(first, d * n)).reshape(-1, d, n)
             reach = np.abs(b) + behind
@@ -181,7 +199,7 @@ class GadgetForms:
         blame = np.einsum("un,udn->dn", np.nan_to_num(weight, posinf=0.0), np.nan_to_num(shares))
         better = back_e < f[0]
         error = (np.where(better, back_e, f[0]) + extra) * (1 + 2.0**-40)
-        return np.where(better, back_p, q[0]), np.where(better, back_a, b[0]).T, error, blame.T
+        return np.where(better, back_p, q[0]), np.where(better, back_a, b[0]).T, error, blame.T, weight
 
     def _backward(self, centre, half, slope, middle, gap, sizes):  # type: ignore[no-untyped-def]
         """(p, a, e, |c_n| gap_n) of the output from the output backwards: sum_n c_n node_n, nodes replaced by their chords.

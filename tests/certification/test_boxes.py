@@ -81,7 +81,7 @@ def test_an_interrupt_returns_what_is_proved(monkeypatch, after):
     from approx.certification import boxes
 
     calls = {"left": after}
-    honest = boxes._Search.halve
+    honest = boxes.BoxSearch.halve
 
     def interrupted(self, parents):
         calls["left"] -= 1
@@ -89,7 +89,7 @@ def test_an_interrupt_returns_what_is_proved(monkeypatch, after):
             raise KeyboardInterrupt
         return honest(self, parents)
 
-    monkeypatch.setattr(boxes._Search, "halve", interrupted)
+    monkeypatch.setattr(boxes.BoxSearch, "halve", interrupted)
     c = certify(product(5), Target("x*y", [(-1, 1), (-1, 1)]), method="boxes")
     assert c.status == "budget" and c.lower <= 4.0**-6 <= c.upper < math.inf
 
@@ -118,14 +118,14 @@ def test_a_poor_first_lower_bound_does_not_mark_every_box_as_stuck(monkeypatch):
     from approx.certification import boxes
     from approx.certification.witness import Witness
 
-    honest, cover, calls = boxes._Search.improve, boxes.box_cover, []
+    honest, cover, calls = boxes.BoxSearch.improve, boxes.box_cover, []
 
     def late(self, found):
         calls.append(len(found.upper))
         return honest(self, found) if len(calls) > 1 else None
 
     monkeypatch.setattr(Witness, "sample", lambda self, *_: self.try_point([2.0**-30] * 2))
-    monkeypatch.setattr(boxes._Search, "improve", late)
+    monkeypatch.setattr(boxes.BoxSearch, "improve", late)
     monkeypatch.setattr(boxes, "box_cover", lambda target, _, order, **_more: cover(target, 1e-4, order))
     b = Builder(2)
     net = b.build([b.relu(b.input(0) + b.input(1)) / 16])
