@@ -28,7 +28,7 @@ CELLS = (2, 4, 8, 16, 32, 64, 128, 256)
 ORDERS = (2, 3, 4)
 #: With 3 cells per axis a certificate of ten seconds is still wider than the bound proved a priori.
 ENCLOSED = 2
-#: Below so many cells per axis units per axis and products are most of the weights.
+#: From here on cells are about nine tenths of the weights (0.72 to 0.80 at 16: exponents there are steeper).
 FITTED = 32
 HEADING = ("order", "cells per axis", "weights", "hidden layers", "error >=", "certified <=", "error <= (a priori)")
 
