@@ -17,7 +17,7 @@ import numpy as np
 from flint import arb, fmpq
 
 from approx.certification.budget import Work
-from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
+from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register
 from approx.evaluation import evaluate_exact
 from approx.evaluation.cache import cached
 from approx.networks import Network
@@ -26,6 +26,7 @@ from approx.targets import Target
 from constructions.relu._difference_network import difference_network
 from constructions.relu._difference_plan import DifferencePlan, levels_from
 from constructions.relu._newton_windows import newton, step_matrix, window
+from constructions.relu._plan_forms import evaluate_by
 from constructions.relu._smooth_values import smooth_values
 from constructions.relu._two_scale_reader import _coarse_values, _tables, exact_number, unit_starts, whole
 
@@ -244,16 +245,6 @@ def _largest(errors: Array, bends: Array, order: int, known: float) -> tuple[flo
     return float(at.max()), max(settled, float(sharp.max())), int(still[step]), float(piece + end) / count
 
 
-@register_evaluator
-def difference_values(network: Network, target: Target, points: np.ndarray) -> np.ndarray | None:
-    """Float64 values at points (n, 1) from the piecewise polynomial (no bound of rounding), None for other networks."""
-    plan = read_differences(network, target)
-    if plan is None:
-        return None
-    [(low, high)] = target.domain.floats()
-    return polynomial_values(plan, (points[:, 0] - low) / (high - low) * plan.cells)
-
-
 def polynomial_values(plan: DifferencePlan, position: Array) -> Array:
     """P in float64 at positions in [0, N], in coarse cells; no bound of rounding."""
     cell = np.clip(np.floor(position).astype(np.int64), 0, plan.cells - 1)
@@ -268,3 +259,6 @@ def polynomial_values(plan: DifferencePlan, position: Array) -> Array:
         factor = factor * (t - starts - i) / (i + 1)
     line = plan.coarse[cell] + (plan.coarse[cell + 1] - plan.coarse[cell]) * share
     return line + plan.quantum * total
+
+
+evaluate_by(read_differences, lambda plan, share: polynomial_values(plan, share * plan.cells))

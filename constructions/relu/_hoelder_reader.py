@@ -16,14 +16,14 @@ import numpy as np
 from flint import arb, fmpq
 
 from approx.certification.budget import Work
-from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
+from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register
 from approx.evaluation import evaluate_exact
 from approx.networks import Network
 from approx.numbers import arb_interval, float_down, float_up, working_precision
 from approx.targets import Target
 from constructions.relu._hoelder_network import hoelder_network, unpack
 from constructions.relu._hoelder_plan import HoelderPlan, levels_of
-from constructions.relu._plan_forms import PlanForms, Rows
+from constructions.relu._plan_forms import PlanForms, Rows, evaluate_by
 from constructions.relu._smooth_values import smooth_values
 from constructions.relu._two_scale_plan import polygon_values
 from constructions.relu._two_scale_reader import _coarse_values, _tables, exact_number, unit_starts, whole
@@ -127,11 +127,4 @@ def _largest(left: Array, right: Array, c: Array) -> tuple[Array, Array]:
     return np.maximum(ends, inside), u
 
 
-@register_evaluator
-def hoelder_values(network: Network, target: Target, points: np.ndarray) -> np.ndarray | None:
-    """Float64 values at points (n, 1) from the polygon (no bound of rounding), None for other networks."""
-    plan = read_hoelder(network, target)
-    if plan is None:
-        return None
-    [(low, high)] = target.domain.floats()
-    return polygon_values(plan, (points[:, 0] - low) / (high - low) * (plan.cells * plan.steps))
+evaluate_by(read_hoelder, lambda plan, share: polygon_values(plan, share * (plan.cells * plan.steps)))

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from flint import fmpq
 
+from approx.certification.structure import register_evaluator
 from approx.evaluation.cache import cached
 from approx.networks import Network
 from approx.targets import Target
@@ -67,3 +69,18 @@ class PlanForms(Generic[P]):
 
 def _box(target: Target) -> Any:
     return target.domain.lower, target.domain.upper
+
+
+def evaluate_by(read: Callable[[Network, Target], P | None], values: Callable[[P, np.ndarray], np.ndarray]) -> None:
+    """Let networks of one variable be evaluated in float64 by their plans, without a bound of rounding.
+
+    `values(plan, share)` are the values at these shares of the domain, 0 at its lower end and 1 at its upper one.
+    """
+
+    @register_evaluator
+    def evaluator(network: Network, target: Target, points: np.ndarray) -> np.ndarray | None:
+        plan = read(network, target)
+        if plan is None:
+            return None
+        [(low, high)] = target.domain.floats()
+        return values(plan, (points[:, 0] - low) / (high - low))

@@ -17,14 +17,14 @@ import numpy as np
 from flint import arb, fmpq
 
 from approx.certification.budget import Work
-from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
+from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register
 from approx.evaluation import evaluate_exact
 from approx.networks import Network
 from approx.numbers import float_down, float_up, to_fmpq, working_precision
 from approx.targets import Target
 from constructions.relu._digits import decode
 from constructions.relu._node_values import node_values
-from constructions.relu._plan_forms import PlanForms, Rows
+from constructions.relu._plan_forms import PlanForms, Rows, evaluate_by
 from constructions.relu._step_slopes import step_slopes
 from constructions.relu._two_scale_network import plan_network
 from constructions.relu._two_scale_plan import TwoScalePlan, levels_of, polygon_values
@@ -230,11 +230,4 @@ def _step_bounds(target: Target, left: _Ends, right: _Ends, index: np.ndarray, t
     return ends + gap * (1 + 2.0**-40)
 
 
-@register_evaluator
-def two_scale_values(network: Network, target: Target, points: np.ndarray) -> np.ndarray | None:
-    """Float64 values of a two-scale network at points (n, 1) from its polygon (no bound of rounding), else None."""
-    plan = read_plan(network, target)
-    if plan is None:
-        return None
-    [(low, high)] = target.domain.floats()
-    return polygon_values(plan, (points[:, 0] - low) / (high - low) * (plan.cells * plan.steps))
+evaluate_by(read_plan, lambda plan, share: polygon_values(plan, share * (plan.cells * plan.steps)))
