@@ -75,10 +75,18 @@ def _refuse_unfit(row: Construction, target: Target) -> None:
 
 
 def _refuse_options(row: Construction, options: dict[str, Any]) -> None:
-    known = [n for n, p in inspect.signature(row.builder).parameters.items() if p.kind is p.KEYWORD_ONLY]
     for name in options:
-        if name not in known:
-            raise InputError(name, options[name], f"the options of {row.name}: {', '.join(known) or 'none'}")
+        if not _takes(row, name):
+            known = ", ".join(_options(row)) or "none"
+            raise InputError(name, options[name], f"the options of {row.name}: {known}")
+
+
+def _options(row: Construction) -> list[str]:
+    return [n for n, p in inspect.signature(row.builder).parameters.items() if p.kind is p.KEYWORD_ONLY]
+
+
+def _takes(row: Construction, option: str) -> bool:
+    return option in _options(row)
 
 
 def _rows(f: Target, activations: Collection[str]) -> list[Construction]:
@@ -107,7 +115,8 @@ def _smallest(
         if best is not None and guesses[row.name] >= best.network.size.weights:
             continue
         try:
-            found = _attempt(row, f, goal, certify, rtol, budget, say, {})
+            known = {} if best is None or not _takes(row, "fewer_than") else {"fewer_than": best.network.size.weights}
+            found = _attempt(row, f, goal, certify, rtol, budget, say, known)
         except KeyboardInterrupt:
             reasons = ["interrupted"]
             break

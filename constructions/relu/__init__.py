@@ -20,6 +20,7 @@ from constructions.relu import power_taylor as _power_taylor
 from constructions.relu import powers as _powers
 from constructions.relu import relu_power as _relu_power
 from constructions.relu import simplicial as _simplicial
+from constructions.relu import spline_chain as _spline_chain
 from constructions.relu import square_chain as _square_chain
 from constructions.relu._estimates import cached_weights, floor_of, piecewise_linear_weights, simplicial_weights
 from constructions.relu.cached_narrow import cached_narrow
@@ -37,6 +38,7 @@ from constructions.relu.powers import powers
 from constructions.relu.product import product
 from constructions.relu.relu_power import relu_power
 from constructions.relu.simplicial import simplicial
+from constructions.relu.spline_chain import spline_chain
 from constructions.relu.square import square
 from constructions.relu.square_chain import square_chain
 
@@ -48,6 +50,7 @@ def _at_least(name: str) -> dict[str, Any]:
 ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = (
     (powers, (1,), _powers.DESCRIPTION, _at_least("powers")),
     (square_chain, (1,), _square_chain.DESCRIPTION, _at_least("square-chain")),
+    (spline_chain, (1,), _spline_chain.DESCRIPTION, _at_least("spline-chain")),
     (polynomial, (1,), _polynomial.DESCRIPTION, _at_least("polynomial")),
     (piecewise_linear, (1,), _piecewise_linear.DESCRIPTION, {"estimate": piecewise_linear_weights}),
     (
@@ -85,6 +88,7 @@ __all__ = [
     "product",
     "relu_power",
     "simplicial",
+    "spline_chain",
     "square",
     "square_chain",
 ]

@@ -42,7 +42,7 @@ MARGIN = 0.003  # the certificate's upper bound must fit between the observed er
 
 @dataclass(frozen=True)
 class Problem:
-    """The target on its domain, its stages, the function left on a grid and on a finer one, and the accuracy."""
+    """The target on its domain, its stages, the function left (`rest`) with its values on two grids, and the accuracy."""
 
     low: float
     width: float
@@ -54,6 +54,7 @@ class Problem:
     points: Array
     truth: Array
     function: Callable[[Array], Array]
+    rest: Callable[[Array], Array]
 
     def write(self, writer: Writer, x: Form, core: Core, bends: Sequence[int], bare: bool = False) -> Form:
         """The output form of the stages around this core, on the form x of the variable."""
@@ -186,7 +187,7 @@ def _solutions(problem: Problem, fits: list[Fit], eps: float) -> list[Solution]:
 def _raised(problem: Problem, solution: Solution) -> Solution:
     """The Solution with one more level, where it lowers the observed error most."""
     n = len(solution.levels)
-    state = _Settling(problem, solution.fit, n)
+    state = Settling(problem, lambda own: chain_core(problem, solution.fit, own), n)
     current = [*solution.levels, *solution.bends]
     best = min((_changed(current, j, 1) for j in range(len(current))), key=state.error)
     return Solution(state.network(best), solution.fit, tuple(best[:n]), tuple(best[n:]), state.error(best))
@@ -223,7 +224,7 @@ def _around(fit: Fit, rng: np.random.Generator) -> list[Fit]:
 
 
 def _with_levels(problem: Problem, fit: Fit, levels: list[int], bends: tuple[int, ...]) -> Solution | None:
-    state = _Settling(problem, fit, len(levels))
+    state = Settling(problem, lambda own: chain_core(problem, fit, own), len(levels))
     current = [*levels, *bends]
     if state.error(current) > state.goal:
         return None
@@ -241,56 +242,65 @@ def settle(problem: Problem, fit: Fit, best: int) -> Solution | None:
         return None
     free = fit.shape.free
     levels = [max(int(np.ceil(m - 0.3)), s + 1) for m, s in zip(real, free, strict=True)]
-    bends = [_bend_levels(problem)] * share
+    bends = [bend_levels(problem)] * share
     least = [s + 1 for s in free] + [2] * share
-    state = _Settling(problem, fit, len(levels))
-    current = levels + bends
-    for _ in range(6):
-        if state.error(current) <= state.goal:
-            break
-        raised = [_changed(current, j, 1) for j in range(len(current))]
-        current = min(raised, key=state.error)
-    if state.error(current) > state.goal:
+    state = Settling(problem, lambda own: chain_core(problem, fit, own), len(levels))
+    current = state.lowered(levels + bends, least)
+    if current is None:
         return None
-    while True:
-        lower = [_changed(current, j, -1) for j in range(len(current)) if current[j] > least[j]]
-        lower = [c for c in lower if state.error(c) <= state.goal]
-        if not lower:
-            swaps = [
-                _changed(_changed(_changed(current, i, -1), j, -1), k, 1)
-                for i in range(len(current)) for j in range(i) for k in range(len(current))
-                if k not in (i, j) and current[i] > least[i] and current[j] > least[j]
-            ] if len(current) <= 4 else []
-            lower = [c for c in swaps if state.error(c) <= state.goal][:1]
-        if not lower:
-            break
-        current = min(lower, key=state.error)
-    network = state.network(current)
     n = len(levels)
-    return Solution(network, fit, tuple(current[:n]), tuple(current[n:]), state.error(current))
+    return Solution(state.network(current), fit, tuple(current[:n]), tuple(current[n:]), state.error(current))
 
 
-class _Settling:
-    """Networks and observed errors by levels, remembered."""
+class Settling:
+    """Networks and observed errors by levels (of the squares, then of the bends), remembered."""
 
-    def __init__(self, problem: Problem, fit: Fit, squares: int) -> None:
-        self.problem, self.fit, self.squares = problem, fit, squares
+    def __init__(self, problem: Problem, core: Callable[[list[int]], Core], squares: int) -> None:
+        self.problem, self.core, self.squares = problem, core, squares
         bends = sum(isinstance(s, Bend) for s in problem.stages)
-        blind = bends > 0 and 2 ** _bend_levels(problem) > len(problem.points) / 4
+        blind = bends > 0 and 2 ** bend_levels(problem) > len(problem.points) / 4
         self.goal = problem.eps * (1 - (BLIND if blind else MARGIN))
         self.known: dict[tuple[int, ...], float] = {}
 
     def network(self, levels: list[int]) -> Network:
+        """The network with these levels."""
         return self.problem.network(*self._parts(levels))
 
     def _parts(self, levels: list[int]) -> tuple[Core, list[int]]:
-        return chain_core(self.problem, self.fit, levels[: self.squares]), levels[self.squares :]
+        return self.core(levels[: self.squares]), levels[self.squares :]
 
     def error(self, levels: list[int]) -> float:
+        """The observed error of that network."""
         key = tuple(levels)
         if key not in self.known:
             self.known[key] = self.problem.error(*self._parts(levels))
         return self.known[key]
+
+    def lowered(self, current: list[int], least: list[int]) -> list[int] | None:
+        """The fewest levels for the goal that lowering one at a time finds, none below its least; None if out of reach.
+
+        From the given levels at most six are added first.
+        """
+        for _ in range(6):
+            if self.error(current) <= self.goal:
+                break
+            raised = [_changed(current, j, 1) for j in range(len(current))]
+            current = min(raised, key=self.error)
+        if self.error(current) > self.goal:
+            return None
+        while True:
+            lower = [_changed(current, j, -1) for j in range(len(current)) if current[j] > least[j]]
+            lower = [c for c in lower if self.error(c) <= self.goal]
+            if not lower:
+                swaps = [
+                    _changed(_changed(_changed(current, i, -1), j, -1), k, 1)
+                    for i in range(len(current)) for j in range(i) for k in range(len(current))
+                    if k not in (i, j) and current[i] > least[i] and current[j] > least[j]
+                ] if len(current) <= 4 else []
+                lower = [c for c in swaps if self.error(c) <= self.goal][:1]
+            if not lower:
+                return current
+            current = min(lower, key=self.error)
 
 
 def _changed(levels: list[int], j: int, by: int) -> list[int]:
@@ -299,7 +309,7 @@ def _changed(levels: list[int], j: int, by: int) -> list[int]:
     return result
 
 
-def _bend_levels(problem: Problem) -> int:
+def bend_levels(problem: Problem) -> int:
     """Levels at which the bend alone may cause about a fifth of eps, from the steepest slope of the target."""
     slope = float(np.abs(np.diff(problem.truth) / np.diff(problem.points)).max()) * problem.width
     return max(2, int(np.ceil(np.log(slope / (0.8 * problem.eps)) / np.log(4))))

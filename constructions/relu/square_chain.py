@@ -11,7 +11,7 @@ from flint import fmpq
 from approx.approximant import Approximant, BudgetItem
 from approx.certification import Certificate, certify
 from approx.errors import InputError, RegularityError, UnreachableError
-from approx.networks import Builder, Form
+from approx.networks import Builder, Form, Network
 from approx.numbers import float_up, to_float, to_fmpq
 from approx.targets import Target
 from constructions.relu._chain_bound import Tape, proved_bound
@@ -55,18 +55,18 @@ def square_chain(target: Target, eps: Any, *, starts: int = STARTS) -> Approxima
     if target.dimension != 1:
         raise RegularityError("square-chain: needs a target of one variable")
     problem = make_problem(target, wanted)
-    if is_affine(_interpolant(problem), 0.5 * wanted):
-        return _affine(target, problem)
+    if left_affine(problem):
+        return folds_only(target, problem, str(DESCRIPTION["name"]))
     with np.errstate(all="ignore"):  # starts that run away overflow, and are dropped for it
-        found = best_solution(problem, starts, lambda s: _certificate(s, target, wanted))
+        found = best_solution(problem, starts, lambda s: certificate_within(s.network, s.error, target, wanted))
     if found is None:
         raise UnreachableError(f"square-chain: no chain found with certified error <= {wanted:g}")
     return _approximant(target, problem, *found)
 
 
-def _certificate(solution: Solution, target: Target, eps: float) -> Certificate | None:
+def certificate_within(network: Network, error: float, target: Target, eps: float) -> Certificate | None:
     """The certificate of the network, if it proves the accuracy: with a gap that fits between the observed error and eps."""
-    found = certify(solution.network, target, rtol=min(max(0.9 * (eps / solution.error - 1), 0.5 * MARGIN), 0.01))
+    found = certify(network, target, rtol=min(max(0.9 * (eps / error - 1), 0.5 * MARGIN), 0.01))
     return found if found.upper <= eps else None
 
 
@@ -91,29 +91,34 @@ def make_problem(target: Target, eps: float) -> Problem:
     fine = finer, np.asarray(rest(finer))
     if not (np.isfinite(truth).all() and np.isfinite(values).all()):
         raise RegularityError("square-chain: the target is not finite on its domain")
-    return Problem(low, width, tuple(stages), grid, values, fine, eps, points, truth, lambda x: np.asarray(target(x)))
+    return Problem(
+        low, width, tuple(stages), grid, values, fine, eps, points, truth, lambda x: np.asarray(target(x)), rest
+    )
 
 
-def _interpolant(problem: Problem) -> Any:
-    return lambda z: np.interp(z, problem.grid, problem.values)
+def left_affine(problem: Problem) -> bool:
+    """Whether what the stages leave is affine to half of eps."""
+    return is_affine(lambda z: np.interp(z, problem.grid, problem.values), 0.5 * problem.eps)
 
 
-def _affine(target: Target, problem: Problem) -> Approximant:
+def folds_only(target: Target, problem: Problem, method: str) -> Approximant:
     """The network of the stages alone, when what is left is affine to half of eps."""
     first, last = float(problem.values[0]), float(problem.values[-1])
     bends = tuple(12 for s in problem.stages if isinstance(s, Bend))
     network = problem.network(lambda writer, t: (last - first) * t + first, bends, bare=True)
     return Approximant(
-        network=network, target=target, bound=math.inf, method=str(DESCRIPTION["name"]),
-        statement="Reflections and one affine function.", parameters={"stages": _stages(problem)}, references=("approx",),
+        network=network, target=target, bound=math.inf, method=method,
+        statement="Reflections and one affine function.", parameters={"stages": stage_names(problem)}, references=("approx",),
     )
 
 
-def _stages(problem: Problem) -> list[str]:
+def stage_names(problem: Problem) -> list[str]:
+    """The stages in words."""
     return [f"bend {s.beta}" if isinstance(s, Bend) else f"{'odd' if s.odd else 'even'} about {s.c}" for s in problem.stages]
 
 
-def _proved(target: Target, problem: Problem, core: Core, bends: tuple[int, ...]) -> tuple[BudgetItem, ...]:
+def proved_budget(target: Target, problem: Problem, core: Core, bends: tuple[int, ...]) -> tuple[BudgetItem, ...]:
+    """What is proved a priori of the network with this core: the distance to its exact squares, and theirs to it."""
     tape = Tape()
     writer = NetworkWriter(Builder(1), max(1.0, abs(problem.low), abs(problem.low + problem.width)))
     writer.output(problem.write(writer, writer.builder.input(), core, bends))
@@ -127,7 +132,7 @@ def _proved(target: Target, problem: Problem, core: Core, bends: tuple[int, ...]
 
 def _approximant(target: Target, problem: Problem, solution: Solution, certificate: Certificate) -> Approximant:
     shape = solution.fit.shape
-    budget = _proved(target, problem, chain_core(problem, solution.fit, solution.levels), solution.bends)
+    budget = proved_budget(target, problem, chain_core(problem, solution.fit, solution.levels), solution.bends)
     return Approximant(
         network=solution.network,
         target=target,
@@ -136,7 +141,7 @@ def _approximant(target: Target, problem: Problem, solution: Solution, certifica
         method=str(DESCRIPTION["name"]),
         statement="Chain of squares v_j = L_j^2, L_(j+1) a linear form of x, v_j, L_j, ...; square j by m_j levels.",
         parameters={
-            "stages": _stages(problem),
+            "stages": stage_names(problem),
             "squares": shape.squares,
             "levels": list(solution.levels),
             "bends": list(solution.bends),
