@@ -165,4 +165,6 @@ def _widened(a: _Range, value: float = 0.0, slope: float = 0.0) -> _Range:
     # Twice as much in the bounds, for their own rounding and for what is added to the entries here.
     value += _WIDE * a.size + 2.0**-1000
     slope += _WIDE * a.rise + 2.0**-1000
-    return _Range(a.low - value, a.high + value, a.left - slope, a.right + slope, a.size + 2 * value, a.rise + 2 * slope)
+    return _Range(
+        a.low - value, a.high + value, a.left - slope, a.right + slope, a.size + 2 * value, a.rise + 2 * slope
+    )

@@ -12,6 +12,7 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Form, Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
+from constructions.relu import _power_reader  # noqa: F401 (register the certificates of these networks)
 from constructions.relu._cell_grid import Axis, Front, families, front
 from constructions.relu._cell_polynomials import CellPolynomials, float_polynomials, proved_polynomials, tail_bound
 from constructions.relu._economical_taylor import ORDERS, cells_for, grid, monomials, splice, steps_rounding
