@@ -30,7 +30,7 @@ _ENOUGH, _PART = 1.004, 1 << 14
 #: The remainder should be this small a part of the leading terms; orders beyond the polynomials' are taken for it.
 _NEGLIGIBLE = 2.0**-11
 #: At most so many orders more, by the number of variables (derivative bounds become dear in three).
-_MORE = {2: 6, 3: 2}
+_MORE = {1: 6, 2: 6, 3: 2}
 _ROUNDING = 2.0**-44
 #: Half the width of the strips and of the middles of cells, in cells.
 _HALF = (15 / 32, 1 / 32)
@@ -45,7 +45,7 @@ class BlendSearch:
     def __init__(
         self,
         axes: list[Axis],
-        coefficients: dict[Index, dict[Index, np.ndarray]],
+        coefficients: dict[Index, dict[Index, Any]],
         power: int,
         target: Target,
         work: Work,
@@ -68,9 +68,7 @@ class BlendSearch:
         """What is settled: nearly the largest error, or hardly more than rounding."""
         return max(self.best * _ENOUGH, self.best + 4 * float(self._slack.max()))
 
-    def _expanded(
-        self, coefficients: dict[Index, dict[Index, np.ndarray]], degree: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _expanded(self, coefficients: dict[Index, dict[Index, Any]], degree: int) -> tuple[np.ndarray, np.ndarray]:
         """(coefficients of E in cells from the centre, (cells, monomials); bounds of what balls leave open)."""
         total = math.prod(self._cells)
         errors, radius = np.empty((total, len(self._alphas))), np.empty(total)
@@ -82,7 +80,7 @@ class BlendSearch:
             for family, table in coefficients.items():
                 members = [axis.members(p) for axis, p in zip(self._axes, family, strict=True)]
                 number = np.ravel_multi_index(np.meshgrid(*members, indexing="ij"), self._cells).ravel().tolist()
-                rows = [table.get(a, np.zeros(0)).tolist() for a in self._alphas]
+                rows = [list(table.get(a, ())) for a in self._alphas]
                 for i, point in enumerate(centres(self._axes, family).tolist()):
                     if i % 256 == 0 and self._work.exhausted:
                         raise UnreachableError("power-taylor: the time is over")

@@ -1,11 +1,12 @@
-"""Which networks are local Taylor polynomials of max(t, 0)^p in several variables, and what is their error?
+"""Which networks are local Taylor polynomials of max(t, 0)^p, and what is their error?
 
 The grid stands in the first layer; all layers in front of the polynomials are compared with those that _cell_grid makes for it,
 weight for weight. What the layers behind compute is found exactly (_power_tail); it has to be
     sum over families F of B_F(w) sum over alpha of c_(F, alpha) s_F^alpha,      B_F = prod over k of w_k or 1 - w_k,
-with one row over the cells of F for every c. By the theorem of _cell_grid the network is then, at every point of the box, the
-blend of the polynomials of the cells whose cores hold it; _power_enclosure bounds the distance to f. The lower bound is an
-exact value of the network itself. Source: P19 (piecewise-polynomial activations); the reading is derived.
+with one row over the cells of F for every c (in one variable, a constant and one row over their staircases). By the theorem of
+_cell_grid the network is then, at every point of the box, the blend of the polynomials of the cells whose cores hold it;
+_power_enclosure bounds the distance to f. The lower bound is an exact value of the network itself.
+Source: P19 (piecewise-polynomial activations); the reading is derived.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from approx.errors import ApproxError
 from approx.evaluation import evaluate_exact
 from approx.evaluation.cache import cached
 from approx.networks import Layer, Network
-from approx.numbers import float_down, to_float, working_precision
+from approx.numbers import float_down, to_float, to_fmpq, working_precision
 from approx.targets import Target
 from constructions.relu._cell_grid import REACH, Axis, Front, families, front
 from constructions.relu._cell_polynomials import Index
@@ -31,6 +32,7 @@ from constructions.relu._economical_taylor import grid
 from constructions.relu._power_enclosure import BlendSearch
 from constructions.relu._power_tail import Tail
 
+_NO_ROW = -1
 #: As many exact values of the network are worth their time.
 _WITNESSES = 2
 
@@ -41,14 +43,14 @@ class CellBlend:
 
     axes: list[Axis]
     power: int
-    coefficients: dict[Index, dict[Index, np.ndarray]]
+    coefficients: dict[Index, dict[Index, Any]]
 
 
 def read_blend(network: Network, target: Target) -> CellBlend | None:
-    """The CellBlend that the network is on the target's box (2 or 3 variables), None for any other network."""
+    """The CellBlend that the network is on the target's box, None for any other network."""
     d, powers = target.dimension, {"relu2": 2, "relu3": 3}
     kinds = network.activations - {"identity"}
-    if d not in (2, 3) or network.inputs != d or network.outputs != 1 or len(kinds) != 1 or not kinds <= set(powers):
+    if d not in (1, 2, 3) or network.inputs != d or network.outputs != 1 or len(kinds) != 1 or not kinds <= set(powers):
         return None
     known: dict[Any, CellBlend | None] = cached(network, "power-taylor", dict)
     box = target.domain.lower, target.domain.upper
@@ -86,55 +88,72 @@ def _same(first: Layer, second: Layer) -> bool:
     )  # fmt: skip
 
 
-def _coefficients(tail: Tail, axes: list[Axis], stand: Front) -> dict[Index, dict[Index, np.ndarray]]:
+def _coefficients(tail: Tail, axes: list[Axis], stand: Front) -> dict[Index, dict[Index, Any]]:
     """The coefficients, if the output is the blend of polynomials in them; raises ValueError otherwise."""
-    d, terms = len(axes), tail.value.to_dict()
-    sizes = {f: math.prod(len(a.members(p)) for a, p in zip(axes, f, strict=True)) for f in families(axes)}
-    found: dict[Index, dict[Index, np.ndarray]] = {f: {} for f in sizes}
-    expected: dict[Index, fmpq] = {}
-    for number, (columns, weights) in enumerate(tail.rows):
-        family = next(f for f in sizes if 0 <= columns[0] - stand.offset[f] < sizes[f])
-        columns = columns - stand.offset[family]
-        if columns.min() < 0 or columns.max() >= sizes[family]:
-            raise ValueError("a row over several families")
-        # A term without v_k, c/2^d S^alpha, names alpha and c; all others follow.
-        for plain in [e for e in terms if e[tail.row[number]] and not any(e[w] for w in tail.weight)]:
-            alpha = tuple(plain[tail.coordinate[k][p]] for k, p in enumerate(family))
-            if alpha in found[family] or sum(plain) != 1 + sum(alpha):
-                raise ValueError("not one row for one monomial")
-            expected |= _blended(plain, terms[plain], family, tail)
-            values = np.zeros(sizes[family])
-            values[columns] = _scaled(weights, terms[plain] * 2**d / (tail.room[number] * REACH ** sum(alpha)))
-            found[family][alpha] = values
-    if expected != terms:
-        raise ValueError("not the blend of the polynomials")
-    return found
+    terms = tail.value.to_dict()
+    if any(e[w] > 1 for e in terms for w in tail.weight):
+        raise ValueError("not affine in every weight")
+    # Affine in every w_k: the output is the blend of what it is where all w_k are 0 or 1.
+    return {family: _of_family(tail, terms, family, axes, stand) for family in families(axes)}
 
 
-def _blended(plain: Index, value: fmpq, family: Index, tail: Tail) -> dict[Index, fmpq]:
-    """The terms of value * product over k of 1 + v_k (odd families) or 1 - v_k (even ones), times the term `plain`."""
-    found = {}
-    for subset in np.ndindex(*(2,) * len(family)):
-        exponent = list(plain)
-        for k, taken in enumerate(subset):
-            exponent[tail.weight[k]] = taken
-        found[tuple(exponent)] = value * math.prod(
-            1 if p else -1 for p, taken in zip(family, subset, strict=True) if taken
-        )
-    return found
+def _of_family(tail: Tail, terms: dict[Index, fmpq], family: Index, axes: list[Axis], stand: Front) -> dict[Index, Any]:
+    """The coefficients of the cells of a family, {alpha: exact numbers}: w_k = 1 for odd k-th entries, 0 for even ones."""
+    sums: dict[Index, fmpq] = {}
+    for exponent, c in terms.items():
+        rest = list(exponent)
+        for w, p in zip(tail.weight, family, strict=True):
+            c, rest[w] = (c if p or not exponent[w] else -c), 0
+        sums[tuple(rest)] = sums.get(tuple(rest), fmpq(0)) + c
+    parts: dict[Index, dict[int, fmpq]] = {}
+    for plain, c in sums.items():
+        if c == 0:
+            continue
+        alpha = tuple(plain[tail.coordinate[k][p]] for k, p in enumerate(family))
+        rows = [i for i, place in enumerate(tail.row) if plain[place]]
+        if len(rows) > 1 or sum(plain) != sum(alpha) + len(rows):
+            raise ValueError("not a polynomial in the family's own coordinates with rows as coefficients")
+        parts.setdefault(alpha, {})[rows[0] if rows else _NO_ROW] = c / REACH ** sum(alpha)
+    count = math.prod(len(axis.members(p)) for axis, p in zip(axes, family, strict=True))
+    values = _line if len(axes) == 1 else _cells
+    return {alpha: values(tail, part, stand.offset[family], count) for alpha, part in parts.items()}
 
 
-def _scaled(weights: np.ndarray, factor: fmpq) -> np.ndarray:
-    """weights * factor for a power of two; raises ValueError where that is not exact."""
-    size = to_float(factor)
-    values = weights * size
-    if (
-        fmpq(*size.as_integer_ratio()) != factor
-        or abs(math.frexp(size)[0]) != 0.5
-        or not (values / size == weights).all()
-    ):
+def _split(tail: Tail, part: dict[int, fmpq], offset: int, units: int) -> tuple[fmpq, fmpq, np.ndarray, np.ndarray]:
+    """(constant, factor, columns from the family's first unit on, weights): constant + factor * row is the coefficient."""
+    constant = part.get(_NO_ROW, fmpq(0))
+    rows = [i for i in part if i != _NO_ROW]
+    if not rows:
+        return constant, fmpq(0), np.zeros(0, dtype=np.int64), np.zeros(0)
+    if len(rows) > 1:
+        raise ValueError("several rows for one monomial")
+    row, factor = tail.rows[rows[0]], part[rows[0]] / tail.rows[rows[0]].room
+    columns = row.columns.astype(np.int64) - offset
+    if columns.min() < 0 or columns.max() >= units:
+        raise ValueError("a row over another family")
+    return constant - factor * row.middle, factor, columns, row.weights
+
+
+def _cells(tail: Tail, part: dict[int, fmpq], offset: int, count: int) -> np.ndarray:
+    """In several variables a cell's coefficient is the weight of its indicator, times a power of two."""
+    constant, factor, columns, weights = _split(tail, part, offset, count)
+    size, values = to_float(factor), np.zeros(count)
+    exact = fmpq(*size.as_integer_ratio()) == factor and abs(math.frexp(size)[0]) == 0.5
+    values[columns] = weights * size
+    if constant != 0 or not exact or not (values[columns] / size == weights).all():
         raise ValueError("coefficients that are no float64 numbers")
     return values
+
+
+def _line(tail: Tail, part: dict[int, fmpq], offset: int, count: int) -> list[fmpq]:
+    """In one variable the staircase j is 1 on the cores of the cells up to j and 0 on those after it."""
+    value, factor, columns, weights = _split(tail, part, offset, count - 1)
+    steps = dict(zip(columns.tolist(), weights.tolist(), strict=True))
+    values = [value]
+    for j in range(count - 2, -1, -1):
+        value = value + factor * to_fmpq(steps.get(j, 0.0))
+        values.append(value)
+    return values[::-1]
 
 
 @register

@@ -1,17 +1,18 @@
 """Which polynomial of coordinates, weights and coefficient functions do layers of max(t, 0)^p compute? Exactly, or refused.
 
 The layers behind the cells of a power-taylor network read units max(s + B + j, 0)^p of the local coordinates s, |s| <= B
-(`REACH`), units max(w + j, 0)^p of the blending weights w in [0, 1], and rows over the cells' indicators. Where no argument
-of a unit changes its sign, every unit is the p-th power of a polynomial, and so is the output: here it is computed in exact
-rational arithmetic, in the variables S = s/B, v = 2 w - 1 and one for every row, all in [-1, 1]. The constant term of an
-argument less the absolute values of its other coefficients shows that it is not negative. Source: derived.
+(`REACH`), units max(w + j, 0)^p of the blending weights w in [0, 1], and rows over the cells' indicators (in one variable, over
+the staircases of a family). Where no argument of a unit changes its sign, every unit is the p-th power of a polynomial, and
+the output is a polynomial: here it is computed in exact rational arithmetic, in the variables S = s/B, v = 2 w - 1 and one for
+every row, all in [-1, 1]. The constant term of an argument less the absolute values of its other coefficients shows that it is
+not negative. Source: derived.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import Ordering, fmpq, fmpq_mpoly_ctx
@@ -22,14 +23,22 @@ from constructions.relu._cell_grid import REACH, Front
 
 #: Powers that may have more terms are not computed.
 MOST_TERMS = 600_000
-Row = tuple[np.ndarray, np.ndarray]
+
+
+class Row(NamedTuple):
+    """sum of weights * indicators = middle + room * (a number in [-1, 1]) everywhere in the domain."""
+
+    columns: np.ndarray
+    weights: np.ndarray
+    middle: fmpq
+    room: fmpq
 
 
 class Tail:
-    """`value`: the output as a polynomial in the variables; `rows`: the distinct rows (indicators, weights) that it reads.
+    """`value`: the output as a polynomial in the variables; `rows`: the distinct rows over the indicators that it reads.
 
-    `coordinate[k][p]`, `weight[k]`, `row[i]` are the places of the variables in the exponents; the variable of a row is the
-    row over `room[i]`, a bound of its absolute value. Raises ValueError where the layers are not of this kind.
+    `coordinate[k][p]`, `weight[k]`, `row[i]` are the places of the variables in the exponents; the variable of a row is
+    (row - middle)/room. Raises ValueError where the layers are not of this kind.
     """
 
     def __init__(self, network: Network, stand: Front) -> None:
@@ -38,8 +47,6 @@ class Tail:
         self._of_row: list[list[list[int]]] = []
         self.rows: list[Row] = []
         self._gather(layers)
-        # At most 2^d indicators of a family are positive at a time, each at most 1.
-        self.room = [2 ** len(stand.weight) * to_fmpq(float(np.abs(w).max())) for _, w in self.rows]
         self._name()
         self.value = self._output(layers)
 
@@ -55,11 +62,11 @@ class Tail:
                     raise ValueError("weights of indicators that are no float64 numbers")
                 for unit, (start, stop) in enumerate(itertools.pairwise(b.indptr.tolist())):
                     if stop > start:
-                        row = b.indices[start:stop], b.values.floats[start:stop]
-                        key = row[0].tobytes(), row[1].tobytes()
+                        columns, weights = b.indices[start:stop], b.values.floats[start:stop]
+                        key = columns.tobytes(), weights.tobytes()
                         if key not in known:
                             known[key] = len(self.rows)
-                            self.rows.append(row)
+                            self.rows.append(Row(columns, weights, *_range(columns, weights, len(self._stand.weight))))
                         found[unit].append(known[key])
             self._of_row.append(found)
 
@@ -100,7 +107,7 @@ class Tail:
         arguments = [self._context.constant(c) for c in layer.bias.exact(self._pool)]
         for unit, read in enumerate(self._of_row[number]):
             for i in read:
-                arguments[unit] += self.room[i] * self._gens[self.row[i]]
+                arguments[unit] += self.rows[i].room * self._gens[self.row[i]] + self.rows[i].middle
         for b in layer.blocks:
             if b.source != self._stand.indicators:
                 _add(arguments, b, units.get(b.source, {}), self._pool)
@@ -114,6 +121,18 @@ class Tail:
         if math.comb(len(coefficients) + self._stand.power, self._stand.power) > MOST_TERMS:
             raise ValueError("too many terms")
         return argument**self._stand.power
+
+
+def _range(columns: np.ndarray, weights: np.ndarray, dimension: int) -> tuple[fmpq, fmpq]:
+    """(middle, room) of a row over one family: in one variable, of staircases that fall from 1 to 0 one after the other."""
+    if dimension > 1:  # at most 2^d indicators of a family are positive at a time, each at most 1
+        return fmpq(0), 2**dimension * to_fmpq(float(np.abs(weights).max()))
+    if (np.diff(columns) <= 0).any():
+        raise ValueError("staircases out of order")
+    ends = np.cumsum(weights[::-1])
+    slack = len(ends) * 2.0**-52 * float(np.abs(weights).sum())
+    low, high = to_fmpq(min(0.0, float(ends.min())) - slack), to_fmpq(max(0.0, float(ends.max())) + slack)
+    return (low + high) / 2, (high - low) / 2
 
 
 def _add(arguments: list[Any], b: Block, sources: dict[int, Any], pool: Any) -> None:
