@@ -28,7 +28,7 @@ STUDIES = {
     "line": (lambda: Target("exp(x)*sin(6*x)"), ("simplicial", "piecewise-linear"), 100, 10_000, 7, 5),
     "plane": (lambda: Target("exp(x)*sin(3*y)"), ("simplicial",), 300, 10_000, 5, 30),
     "taylor": (lambda: Target("exp(x)*sin(6*x)"), tuple(f"local-taylor:{r}" for r in TAYLOR), 400, 6000, 4, 8),
-    "power": (lambda: Target("exp(x)*sin(6*x)"), tuple(f"power-taylor:{r}" for r in TAYLOR), 250, 2500, 4, 15),
+    "power": (lambda: Target("exp(x)*sin(60*x)"), tuple(f"power-taylor:{r}" for r in TAYLOR), 2500, 120_000, 7, 15),
 }  # fmt: skip
 
 

@@ -29,6 +29,8 @@ from constructions import catalogue
 from constructions.promises import promise
 
 RTOL = 0.01
+#: The finest network of three variables has 4e7 fine nodes, and 1.3e8 points are looked at.
+REGIONS = 400_000_000
 #: For every number of variables and method: the label, options, and the grids as options, the smallest first.
 DEEP = (101, 251, 640, 1601, 4001, 8001, 13601, 21001)
 PLANS = {
@@ -46,19 +48,19 @@ PLANS = {
         (
             "narrow",
             {},
-            [{"cells": n, "steps": m} for n, m in ((14, 3), (23, 5), (33, 7), (52, 11), (71, 15), (99, 21))],
+            [{"cells": n, "steps": m} for n, m in ((14, 3), (23, 5), (33, 7), (52, 11), (71, 15), (99, 21), (141, 31))],
         ),
     ),
     3: (
         (
             "deep-two-scale",
             {},
-            [{"cells": n, "steps": m} for n, m in ((9, 3), (13, 3), (18, 5), (23, 5), (29, 7), (38, 7))],
+            [{"cells": n, "steps": m} for n, m in ((9, 3), (13, 3), (18, 5), (23, 5), (29, 7), (38, 7), (38, 9))],
         ),
         (
             "narrow",
             {},
-            [{"cells": n, "steps": m} for n, m in ((8, 3), (11, 3), (16, 5), (20, 5), (26, 7))],
+            [{"cells": n, "steps": m} for n, m in ((8, 3), (11, 3), (16, 5), (20, 5), (26, 7), (30, 9))],
         ),
     ),
 }
@@ -115,7 +117,7 @@ def study(dimension: int, most: float) -> RatesStudy:
             if size.weights > most:
                 break
             built = time.perf_counter()
-            c = a.certify(rtol=RTOL, budget=Budget(seconds=600))
+            c = a.certify(rtol=RTOL, budget=Budget(seconds=600, regions=REGIONS))
             below, seconds = lower_bounds(a.network, smoothness), time.perf_counter() - start
             rows.append(
                 RatesRow(label, size.weights, 1.0, *size, a.bound, c.lower, c.upper, c.status, below, seconds, a)

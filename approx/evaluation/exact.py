@@ -92,6 +92,9 @@ def _compile(network: Network) -> list[_Stage]:
     if not all(isinstance(p, fmpq) for p in network.pool):
         raise UnsupportedError("exact evaluation: some weights are not rational; use balls")
     last = {b.source: k for k, layer in enumerate(network.layers) for b in layer.blocks}
+    finished: list[list[int]] = [[] for _ in network.layers]
+    for source, at in last.items():
+        finished[at].append(source)
     stages = []
     for k, layer in enumerate(network.layers):
         blocks = []
@@ -100,8 +103,7 @@ def _compile(network: Network) -> list[_Stage]:
             columns, edges = b.indices.tolist(), b.indptr.tolist()
             rows = [_row(columns[i:j], weights.integers[i:j]) for i, j in itertools.pairwise(edges)]
             blocks.append((b.source, rows, weights.odd, weights.power))
-        finished = [s for s, at in last.items() if at == k]
-        stages.append(_Stage(layer.activation, _integers(layer.bias, network.pool), blocks, finished))
+        stages.append(_Stage(layer.activation, _integers(layer.bias, network.pool), blocks, finished[k]))
     return stages
 
 

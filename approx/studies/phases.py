@@ -63,7 +63,8 @@ class PhaseDiagram:
         _regions(ax)
         for number, p in enumerate(self.points):
             bars = {"xerr": _bar(p.rate), "yerr": _bar(p.depth)}
-            looks = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "ms": 6}
+            marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]  # colours return with another marker
+            looks = {"color": COLOURS[number % len(COLOURS)], "marker": marker, "ms": 6}
             ax.errorbar(p.rate.value, p.depth.value, **bars, **looks, lw=1, ls="", label=f"{p.method}, {p.target}")
         ax.set(xlabel="rate  p d / r  (error = W^-p)", ylabel="depth exponent  a  (hidden layers = W^a)")
         ax.legend(frameon=True, framealpha=0.9, fontsize=8, loc="upper left")

@@ -28,10 +28,10 @@ FLOAT64_DIGITS = 33
 
 def encode(digits: np.ndarray) -> int:
     """The integer whose ternary digits, the leading one first, are the entries 0, 1, 2 of a one-dimensional array."""
-    if digits.ndim != 1 or not np.isin(digits, (0, 1, 2)).all():
-        raise InputError("digits", digits[:8], "a one-dimensional array of digits 0, 1 and 2")
-    if len(digits) == 0:
+    if digits.ndim == 1 and len(digits) == 0:
         return 0
+    if digits.ndim != 1 or digits.dtype.kind not in "iu" or not 0 <= digits.min() <= digits.max() <= 2:
+        raise InputError("digits", digits[:8], "a one-dimensional array of digits 0, 1 and 2")
     text = (digits.astype(np.uint8) + ord("0")).tobytes().decode()
     return int(gmpy2.mpz(text, 3))
 

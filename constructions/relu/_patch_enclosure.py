@@ -26,6 +26,8 @@ from constructions.relu._step_slopes import step_slopes
 
 _ENOUGH, _LEVELS = 1.004, 10
 _CHUNK, _PART = 1 << 17, 1 << 14
+#: Cells per axis of the blocks on which slopes are asked for first: where f has no kink they settle most cells at once.
+_BLOCK = 4
 
 
 class PatchSearch:
@@ -55,8 +57,10 @@ class PatchSearch:
         values, error = node_values(self._target, numerators, self._plan.pieces << level)
         self._rounding = max(self._rounding, error + self._plan.slop())
         self._work.count("structural", len(numerators))
-        polygon = self._plan.base + self._plan.quantum * reflected_values(self._plan.levels, numerators / 2.0**level)
-        found = np.abs(values - polygon)
+        levels = self._plan.levels
+        # Nodes are where P is what the plan says, without a triangulation.
+        coded = reflected_values(levels, numerators / 2.0**level) if level else levels[tuple(numerators.T)]
+        found = np.abs(values - (self._plan.base + self._plan.quantum * coded))
         worst = int(found.argmax())
         if found[worst] > self.best:
             self.best = float(found[worst])
@@ -68,22 +72,45 @@ class PatchSearch:
         pieces, d = self._plan.pieces, self._plan.dimension
         shape = (pieces + 1,) * d
         nodes = np.empty(math.prod(shape))
-        rows = shape[0] if d == 2 else 1
-        for part in np.array_split(np.arange(len(nodes)), max(1, len(nodes) // (rows * _CHUNK) + 1)):
+        for start in range(0, len(nodes), _CHUNK):
+            part = np.arange(start, min(start + _CHUNK, len(nodes)))
             nodes[part] = self._errors(np.stack(np.unravel_index(part, shape), axis=-1), 0)
-        grid = nodes.reshape(shape)
-        parts = [grid[tuple(slice(c, c + pieces) for c in corner)] for corner in self._corners]
-        worst = np.maximum.reduce(parts).ravel()
-        gap = between_nodes(self._target, pieces)
-        order = np.argsort(-worst, kind="stable")
-        for start in range(0, len(order), _CHUNK):
-            part = order[start : start + _CHUNK]
-            part = part[~(worst[part] + gap <= self._limit())]
+        worst = nodes.reshape(shape)
+        for axis in range(d):  # of every cell, the largest error at its corners
+            ends = [tuple(slice(c, c + pieces) if k == axis else slice(None) for k in range(d)) for c in (0, 1)]
+            worst = np.maximum(worst[ends[0]], worst[ends[1]])
+        bound = (worst + self._gaps()).ravel()
+        order = np.flatnonzero(~(bound <= self._limit()))
+        order = order[np.argsort(-bound[order], kind="stable")]
+        for start in range(0, len(order), _PART):
+            part = order[start : start + _PART]
+            part = part[~(bound[part] <= self._limit())]
             if len(part) == 0:
                 break
             cells = np.stack(np.unravel_index(part, (pieces,) * d), axis=-1)
-            errors = np.stack([p.ravel()[part] for p in parts], axis=-1)
-            self._refine(cells, errors)
+            corners = [np.ravel_multi_index(tuple((cells + c).T), shape) for c in self._corners]
+            self._refine(cells, np.stack([nodes[c] for c in corners], axis=-1))
+
+    def _gaps(self) -> np.ndarray:
+        """What every cell's error may exceed the largest one at its corners by: from slopes on blocks of cells, at first."""
+        pieces, d = self._plan.pieces, self._plan.dimension
+        exponent, _ = self._target.hoelder()
+        gap = between_nodes(self._target, pieces)
+        if exponent != 1.0:
+            return np.array(gap)
+        count = -(-pieces // _BLOCK)
+        blocks = np.stack(np.unravel_index(np.arange(count**d), (count,) * d), axis=-1)
+        # pieces / _BLOCK is exact; the last blocks reach beyond the box, which only widens their slopes.
+        found = np.fmin(gap, self._slope_gap(blocks, pieces / _BLOCK, 0)).reshape((count,) * d)
+        for axis in range(d):
+            found = np.repeat(found, _BLOCK, axis=axis).take(np.arange(pieces), axis=axis)
+        return found
+
+    def _slope_gap(self, boxes: np.ndarray, total: float, level: int) -> np.ndarray:
+        """The bound by partial slopes of fine cells / 2^level in boxes (n, d) of width 1/total."""
+        least, greatest = step_slopes(self._target, boxes, total)
+        sides = np.array(self._sides)[:, np.newaxis] / 2.0**level
+        return np.asarray(((greatest - least) * sides).sum(axis=0) / 4 * (1 + 2.0**-40))
 
     def _refine(self, boxes: np.ndarray, errors: np.ndarray) -> None:
         """Settle the boxes (n, d), fine cells with errors (n, 2^d) at their corners; depth first, in small parts."""
@@ -110,9 +137,7 @@ class PatchSearch:
         bound = worst + between_nodes(self._target, self._plan.pieces << level)
         close = np.flatnonzero(~(bound <= self._limit()))
         if exponent == 1.0 and len(close):
-            least, greatest = step_slopes(self._target, boxes[close], self._plan.pieces << level)
-            sides = np.array(self._sides)[:, np.newaxis] / 2.0**level
-            gap = ((greatest - least) * sides).sum(axis=0) / 4 * (1 + 2.0**-40)
+            gap = self._slope_gap(boxes[close], self._plan.pieces << level, level)
             bound[close] = np.fmin(bound[close], worst[close] + gap)
         return np.asarray(bound)
 

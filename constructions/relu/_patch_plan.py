@@ -62,8 +62,8 @@ class PatchPlan:
 
 
 def grid_numerators(pieces: int, dimension: int) -> np.ndarray:
-    """All nodes (n, d), entries 0 .. pieces, in the order of the entries of an array."""
-    axes = np.meshgrid(*[np.arange(pieces + 1)] * dimension, indexing="ij")
+    """All nodes (n, d), entries 0 .. pieces, in the order of the entries of an array; short integers, as there are many."""
+    axes = np.meshgrid(*[np.arange(pieces + 1, dtype=np.int32)] * dimension, indexing="ij")
     return np.stack([a.ravel() for a in axes], axis=-1)
 
 

@@ -21,9 +21,9 @@ from constructions.relu._patch_codes import addresses, chunks, classes, codes_at
 from constructions.relu._patch_enclosure import PatchSearch, patch_values
 from constructions.relu._patch_network import patch_network, unfolded
 from constructions.relu._patch_plan import PatchPlan
-from constructions.relu._patch_search import MAXIMUM_NODES
 from constructions.relu._plan_forms import PlanForms, Rows
 from constructions.relu._two_scale_reader import exact_number, whole
+from constructions.relu._two_scale_search import MAXIMUM_NODES
 
 #: How plans are read off networks of one form, and written again.
 FORMS: PlanForms[PatchPlan] = PlanForms("two-scale-patches")

@@ -12,9 +12,8 @@ from approx.numbers import to_float
 from approx.targets import Target
 from constructions.relu._patch_codes import lead_digits
 from constructions.relu._patch_plan import PatchPlan, fit_patches, patch_budget
-from constructions.relu._two_scale_search import proved_bound
+from constructions.relu._two_scale_search import MAXIMUM_NODES, proved_bound
 
-MAXIMUM_NODES = 20_000_000
 Found = tuple[PatchPlan, tuple[BudgetItem, ...]]
 
 

@@ -55,7 +55,7 @@ def deep_two_scale(
     several codes per patch, so short that float64 execution finds every digit exactly (proved in _digits); that costs
     weights, and the rate holds only up to the factor M^d/digits. `digits` sets the digits per code.
     Raises InputError (eps, rate outside (1, 2], cells, steps, digits that the arithmetic cannot hold), RegularityError beyond
-    3 variables or without a modulus, UnreachableError beyond 60,000,000 fine nodes (20,000,000 for d > 1).
+    3 variables or without a modulus, UnreachableError beyond 60,000,000 fine nodes.
     Source: P18 Theorem 2; exact at every x (off the ramps for d = 1), integers instead of fractions, the bounds: derived here.
     """
     goal = to_float(to_fmpq(eps))

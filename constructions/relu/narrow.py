@@ -43,7 +43,7 @@ def narrow(target: Target, eps: Any, *, cells: int | None = None, steps: int | N
     exactly, or by its structure. Functions that need no code (constants, and for d = 1 polygons with kinks at coarse
     nodes) get at most one hidden layer.
     Raises InputError (eps, cells, steps), RegularityError beyond 3 variables or without a modulus, UnreachableError
-    beyond 60,000,000 fine nodes (20,000,000 for d > 1). Source: P18 Theorem 2; schedules and bounds derived here.
+    beyond 60,000,000 fine nodes. Source: P18 Theorem 2; schedules and bounds derived here.
     """
     goal = to_float(to_fmpq(eps))
     if not goal > 0:

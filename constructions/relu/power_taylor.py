@@ -12,6 +12,7 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Form, Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
+from constructions.relu import _power_reader  # noqa: F401 (register the certificates of these networks)
 from constructions.relu._cell_grid import Axis, Front, families, front
 from constructions.relu._cell_polynomials import CellPolynomials, float_polynomials, proved_polynomials, tail_bound
 from constructions.relu._economical_taylor import ORDERS, cells_for, grid, monomials, splice, steps_rounding
@@ -39,7 +40,8 @@ def power_taylor(
     for one coefficient of all cells); staircases, indicators and blends are 0 and 1 where it matters for any power, numbers
     are held by finite differences, and products are exact polarised squares: there is no product error and no m to choose.
     Guarantee (proved): sup |f - net| <= bound <= eps; bound = truncation (coefficients of degree r in balls at all centres,
-    remainder of degree r + 1 from derivative bounds) + rounding of the coefficients to float64.
+    remainder of degree r + 1 from derivative bounds) + rounding of the coefficients to float64. `certify` reads the network as
+    its polynomials (_power_reader) and encloses the error, to 1 % for d = 1, 2.
     Cost: d + power * #monomials weights per cell for d >= 2, 8 + power * (r + 2) for d = 1, O(cells per axis) for
     coordinates and O(2^d #monomials) for products: W = O(eps^(-d/r)); at most 2 r + 2 hidden layers in one variable.
     order: 2 to 16, 10, 6 for d = 1, 2, 3 (None: the cheapest up to 10, 7, 5). cells: per axis, given with order; then the

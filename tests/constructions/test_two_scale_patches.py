@@ -15,6 +15,7 @@ from approx.certification.budget import Work
 from approx.errors import InputError, RegularityError, UnreachableError, UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.networks import Builder
+from approx.numbers import to_fmpq
 from constructions.relu import deep_two_scale
 from constructions.relu._node_values import node_values
 from constructions.relu._patch_codes import (
@@ -148,6 +149,18 @@ def test_nodal_values_and_slopes_are_enclosed_in_the_plane():
     for k, step in enumerate(([0.01, 0], [0, 0.01])):
         slope = (np.asarray(f(corner + step)) - np.asarray(f(corner))) / 0.01
         assert (slope <= greatest[k] + 1e-9).all() and (slope >= least[k] - 1e-9).all()
+
+
+@pytest.mark.parametrize("total", [7, 7 / 4])
+def test_slopes_enclose_exact_ones_however_their_numbers_are_rounded(total):
+    """1/10, 1/3, ... are no float64 numbers: slopes have to be enclosed without any tolerance."""
+    f = Target("y/10 - (0.3*x + (2/3)*y)*0.7 + abs(0.1*x - 5)*0.01", [(0, 1), (0, 1)])
+    least, greatest = step_slopes(f, np.stack(np.meshgrid(range(2), range(2)), axis=-1).reshape(-1, 2), total)
+    for k, exact in enumerate((fmpq(-21, 100) - fmpq(1, 1000), fmpq(1, 10) - fmpq(7, 15))):
+        assert all(to_fmpq(v) <= exact for v in least[k].tolist()) and all(
+            exact <= to_fmpq(v) for v in greatest[k].tolist()
+        )
+        assert (greatest[k] - least[k] < 1e-12).all()
 
 
 # -- certificates -------------------------------------------------------------------------------------------------------

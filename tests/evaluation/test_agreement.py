@@ -8,6 +8,7 @@ from flint import arb, fmpq
 
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate, evaluate_balls, evaluate_exact, rounding_slack
+from approx.evaluation.exact import _compile
 from approx.evaluation.slack import UNIT, running_bound
 from approx.networks import Builder, Network, dense_block, identity, layer
 from approx.networks.samples import random_network
@@ -152,6 +153,15 @@ def test_the_sawtooth_is_exact_at_any_depth() -> None:
     assert evaluate_exact(saw, [fmpq(1, 3), fmpq(2, 3), fmpq(1, 5), 2.0**-200, 3 * 2.0**-201]) == [
         fmpq(2, 3), fmpq(2, 3), fmpq(4, 5), fmpq(1), fmpq(1, 2)]  # fmt: skip
     assert abs(saw(1 / 3) - 2 / 3) > 0.1
+
+
+def test_exact_layers_are_dropped_after_their_last_reader_and_no_sooner() -> None:
+    network = random_network(np.random.default_rng(4), hidden_layers=9)
+    readers: dict[int, int] = {}
+    for k, one in enumerate(network.layers):
+        readers |= {b.source: k for b in one.blocks}
+    dropped = {source: k for k, stage in enumerate(_compile(network)) for source in stage.finished}
+    assert dropped == readers and len(readers) > 3
 
 
 def test_exact_refuses_what_is_not_rational() -> None:
