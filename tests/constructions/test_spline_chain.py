@@ -66,6 +66,12 @@ def _values(fit: SplineFit, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return hats @ knots(fit.shape, fit.theta), state.features @ fit.theta[fit.shape.nonlinear :]
 
 
+def _tops(fit: SplineFit) -> list[float]:
+    """The largest sensitivities to the squares."""
+    parts = sensitivities(fit.shape, fit.theta, forward(fit.shape, fit.theta, fit.shape.hats))
+    return [float(np.abs(d).max()) for d in parts]
+
+
 @pytest.mark.parametrize(("cells", "squares"), [(1, 2), (3, 1), (4, 4)])
 def test_derivatives_agree_with_differences(cells: int, squares: int) -> None:
     fit = _random_fit(cells, squares)
@@ -111,8 +117,7 @@ def test_the_network_is_the_chain_and_has_the_declared_weights(cells: int, squar
     assert network.size.weights <= sum(5 * m - 2 for m in levels) + fit.shape.extra
     assert network.size.weights >= sum(5 * m - 2 for m in levels) + fit.shape.extra - squares - 2  # constants that are zero
     x, y = _values(fit, np.linspace(0, cells, 301))
-    scale = sum(float(np.abs(d).max()) for d in sensitivities(fit.shape, fit.theta, forward(fit.shape, fit.theta, fit.shape.hats)))
-    assert np.abs(network(x) - y).max() <= 1e-10 * scale + 1e-10
+    assert np.abs(network(x) - y).max() <= 1e-10 * (1 + sum(_tops(fit)))
 
 
 def test_room_for_the_errors_of_earlier_squares() -> None:
@@ -124,8 +129,7 @@ def test_room_for_the_errors_of_earlier_squares() -> None:
     assert low < -0.5 * 4.0**-3 / forward(fit.shape, fit.theta, fit.shape.hats).ranges[1]
     assert high > 1
     x, y = _values(fit, np.linspace(0, 4, 2001))
-    state = forward(fit.shape, fit.theta, fit.shape.hats)
-    sizes = [float(np.abs(d).max()) * 4.0 ** -(m + 1) / 2 for d, m in zip(sensitivities(fit.shape, fit.theta, state), levels, strict=True)]
+    sizes = [top * 4.0 ** -(m + 1) / 2 for top, m in zip(_tops(fit), levels, strict=True)]
     assert np.abs(_network(fit, levels)(x) - y).max() <= 1.5 * sum(sizes)
 
 
@@ -198,7 +202,7 @@ def test_degenerate_targets() -> None:
         found = spline_chain(Target(text), 1e-6)
         assert found.network.size.weights <= 5
         assert found.certified().certificate.upper <= 1e-6  # type: ignore[union-attr]
-    with pytest.raises(UnreachableError, match="fewer|no chain"):
+    with pytest.raises(UnreachableError, match="no chain"):
         spline_chain(Target("exp(x)"), 1e-3, starts=2, fewer_than=5)
 
 
