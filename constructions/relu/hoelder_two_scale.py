@@ -11,9 +11,11 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
+from constructions.relu._difference_fit import fit_differences, smoothness
+from constructions.relu._difference_forms import FORMS as DIFFERENCES
 from constructions.relu._difference_network import difference_network
-from constructions.relu._difference_plan import DifferencePlan, fit_differences, smoothness
-from constructions.relu._difference_reader import ORDERS, remember_differences
+from constructions.relu._difference_plan import DifferencePlan
+from constructions.relu._difference_reader import ORDERS
 from constructions.relu._hoelder_narrow import hoelder_narrow
 from constructions.relu._hoelder_network import hoelder_network
 from constructions.relu._hoelder_plan import HoelderPlan, curvature, fit_plan
@@ -55,7 +57,8 @@ def hoelder_two_scale(
     form="narrow" (r = 2, rate 4): the same function in standard fully-connected form, no skips, width 6 whatever N and M are;
     about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers. cells and steps fix N and M (then the bound is what it is).
     Raises InputError (eps, order, rate outside (r, 2 r], form, cells, steps), RegularityError in several variables or without a
-    bounded derivative of this order, UnreachableError beyond 60,000,000 fine nodes or the accuracy of float64 values.
+    bounded derivative of this order, UnreachableError beyond 60,000,000 fine nodes or the accuracy of values, float64
+    for r = 2, 2^-54 of the largest for r >= 3.
     Source: P19, deep discontinuous phase; coded differences, polynomials between nodes and the bounds are derived here.
     """
     goal = to_float(to_fmpq(eps))
@@ -98,7 +101,8 @@ def hoelder_two_scale(
 def _network(plan: HoelderPlan | DifferencePlan, target: Target, form: str) -> Network:
     if isinstance(plan, DifferencePlan):
         network = difference_network(plan, target)
-        remember_differences(network, target, plan)
+        if plan.corrected:
+            DIFFERENCES.remember(network, target, plan)
     else:
         network = (hoelder_narrow if form == "narrow" else hoelder_network)(plan, target)
         if plan.corrected:
@@ -140,9 +144,12 @@ def _searched(target: Target, goal: float, power: float, order: int, fit: _Fit, 
         bound = proved_bound(budget)
         if bound <= goal:
             return plan, budget
+        if isinstance(plan, DifferencePlan) and plan.finest:
+            break
         nodes = max(nodes * 1.02 + 1, cells * steps * min(4.0, (bound / goal) ** (1 / order)))
     raise UnreachableError(
-        f"{NAME}: eps = {goal:g} needs more than {MAXIMUM_NODES:,} fine nodes, or is below the accuracy of float64 values"
+        f"{NAME}: eps = {goal:g} needs more than {MAXIMUM_NODES:,} fine nodes, or is below the accuracy of values of f: "
+        f"{'float64' if order == 2 else '2^-60 of the largest'}"
     )
 
 
@@ -175,7 +182,7 @@ def _polynomials(target: Target, order: int) -> tuple[_Fit, float]:
         return plan, (
             BudgetItem("fine nodes", spread * fine, f"{order}-th differences are digits, checked at all nodes; Lambda_r"),
             BudgetItem("between fine nodes", rest * h**order * bend * (1 + 2.0**-40), "omega_r h^r max |f^(r)|"),
-            BudgetItem("clip, ramps, products", coarse + plan.gap_at_ramps(), "f_1 at coarse nodes; 3 2^-10 lambda"),
+            BudgetItem("clip, ramps, products", coarse + plan.gap_at_ramps(), "f_1 at coarse nodes; (2^-9 + 2^-8) lambda"),
         )
 
     return fit, bend * (spread / (2 ** (order - 1) - 1) / 2 + rest)
