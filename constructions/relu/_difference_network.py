@@ -111,8 +111,8 @@ def _latched(b: Builder, code: Form, t: Form, plan: DifferencePlan) -> tuple[For
     order, steps = plan.order, plan.steps
     missing = _bits(b, code, plan.code_bits)
     state = [Form()]
-    for bits, size in zip(plan.head_bits, plan.sizes[1:], strict=True):
-        state.append(_carried(b, _number(missing, bits) - 2 ** (bits - 1), size))
+    for bits, bound in zip(plan.head_bits, plan.state_bounds[1:], strict=True):
+        state.append(_carried(b, _number(missing, bits) - 2 ** (bits - 1), bound))
     even: Gates = []
     ends: Gates = [(fmpq(1), state[1])]
     old = coefficients(state, plan, 0)
@@ -127,10 +127,10 @@ def _latched(b: Builder, code: Form, t: Form, plan: DifferencePlan) -> tuple[For
         sign = fmpq(-1) ** k
         wave.append((2 * sign, hinge))
         closed = b.relu(1 - hinge / plan.fine_ramp)
-        gate = _gate(b, rise(state, plan, k), closed, fmpq(2 * plan.sizes[1]))
+        change = _gate(b, rise(state, plan, k), closed, fmpq(2 * plan.sizes[1]))
         if k % 2:
-            even.append((fmpq(1), gate))
-        ends.append((sign, gate))
+            even.append((fmpq(1), change))
+        ends.append((sign, change))
         new = coefficients(state, plan, k)
         for part, now, before, size in zip(parts, new, old, plan.bubble_sizes, strict=True):
             if now.terms != before.terms or now.constant != before.constant:
@@ -150,7 +150,7 @@ def _next(b: Builder, state: list[Form], digit: Form, plan: DifferencePlan) -> l
     found = [state[0]]
     for i in range(1, plan.order):
         higher = state[i + 1] if i + 1 < plan.order else digit
-        found.append(_carried(b, state[i] + higher, plan.sizes[i]))
+        found.append(_carried(b, state[i] + higher, plan.state_bounds[i]))
     return found
 
 
@@ -170,4 +170,14 @@ def coefficients(state: list[Form], plan: DifferencePlan, k: int) -> list[Form]:
 
 def _gate(b: Builder, change: Form, closed: Form, reach: fmpq) -> Form:
     """change where closed = 0, and 0 where closed = 1, for |change| <= reach."""
-    return b.relu(change + reach - 2 * reach * closed) - reach + reach * closed
+    return opened(b.relu(gate(change, closed, reach)), closed, reach)
+
+
+def gate(change: Form, closed: Form, reach: fmpq) -> Form:
+    """What the unit of a gate reads."""
+    return change + reach - 2 * reach * closed
+
+
+def opened(unit: Form, closed: Form, reach: fmpq) -> Form:
+    """What a gate lets through."""
+    return unit - reach + reach * closed

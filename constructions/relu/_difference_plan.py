@@ -91,6 +91,14 @@ class DifferencePlan:
         return found
 
     @cached_property
+    def state_bounds(self) -> list[fmpq]:
+        """Bounds of |S_i|, i = 0 .. r - 1, whatever numbers in [0, 1] the bits are: none falls short of minus them on ramps."""
+        found = [fmpq(2 ** (self.bits + 1))]  # of a digit
+        for bits in reversed(self.head_bits):
+            found.append(2**bits + self.steps * found[-1])
+        return [fmpq(0), *found[:0:-1]]
+
+    @cached_property
     def head_bits(self) -> list[int]:
         """Bits, sign included, of the D^i A at the start of a cell, i = 1 .. r - 1."""
         first = self.rows[:, : self.order]

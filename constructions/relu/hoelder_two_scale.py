@@ -13,6 +13,7 @@ from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 from constructions.relu._difference_fit import fit_differences, smoothness
 from constructions.relu._difference_forms import FORMS as DIFFERENCES
+from constructions.relu._difference_narrow import difference_narrow
 from constructions.relu._difference_network import difference_network
 from constructions.relu._difference_plan import DifferencePlan
 from constructions.relu._difference_reader import ORDERS
@@ -29,7 +30,7 @@ DESCRIPTION = {
     "activations": ("relu",),
     "needs": "one variable, a bounded derivative of order r = 2 .. 8",
     "guarantee": "sup |f - net| <= eps, proved: O(h^r max |f^(r)|), h = 1/(N M) of the interval; 5/8 h^2 max |f''| for r = 2",
-    "rate": "error O(W^-p), r < p <= 2 r, O(W^(p/r - 1)) hidden layers (form='narrow', r = 2: width 6); discontinuous in f",
+    "rate": "error O(W^-p), r < p <= 2 r, O(W^(p/r - 1)) hidden layers (form='narrow': width 6, 2 r + 5); discontinuous in f",
     "references": ("P19", "P18"),
 }
 #: A coarse cell costs this share of a fine step: order 2, higher orders.
@@ -52,10 +53,12 @@ def hoelder_two_scale(
     most about h^2 max |f''|. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/(2^(r-1) - 1),
     Lambda_3 = 5/4, omega_3 < 0.065. Ramps, products and rounding are in the budget, and no point of the interval is left out.
     Exact weights; evaluated exactly or by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers for r = 2;
-    6 N + O(r^2 M) and O(r log(1/eps)) more for products for r >= 3. With M ~ N^(rate/r - 1): error O(W^-rate), depth
+    6 N + O(r^2 M) (r = 3: 55 M) and O(r log(1/eps)) more for r >= 3. With M ~ N^(rate/r - 1): error O(W^-rate), depth
     O(W^(rate/r - 1)); rate = 2 r is the fastest there is in one variable.
-    form="narrow" (r = 2, rate 4): the same function in standard fully-connected form, no skips, width 6 whatever N and M are;
-    about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers. cells and steps fix N and M (then the bound is what it is).
+    form="narrow" (rate 2 r): the same function in standard fully-connected form, no skips, of constant width whatever N and M
+    are: 6 for r = 2, with about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers; 2 r + 5 for r >= 3, with about
+    11 N + 156 M weights for r = 3, and N + (3 r + 1) M hidden layers and O(r log(1/eps)) more.
+    cells and steps fix N and M (then the bound is what it is).
     Raises InputError (eps, order, rate outside (r, 2 r], form, cells, steps), RegularityError in several variables or without a
     bounded derivative of this order, UnreachableError beyond 60,000,000 fine nodes or the accuracy of values, float64
     for r = 2, 2^-54 of the largest for r >= 3.
@@ -69,8 +72,8 @@ def hoelder_two_scale(
     power = _rate(2 * order if rate is None else rate, order)
     if form not in ("skips", "narrow"):
         raise InputError("form", form, "'skips' or 'narrow'")
-    if form == "narrow" and (order != 2 or power != 2 * order):
-        why = "'skips' for this order and rate; 'narrow' is for order 2, rate 4: constant width makes depth O(W)"
+    if form == "narrow" and power != 2 * order:
+        why = f"'skips' for this rate; 'narrow' is for rate {2 * order}: constant width makes depth O(W)"
         raise InputError("form", form, why)
     if target.dimension != 1:
         raise RegularityError(f"{NAME}: needs one variable, the target has {target.dimension}")
@@ -100,7 +103,7 @@ def hoelder_two_scale(
 
 def _network(plan: HoelderPlan | DifferencePlan, target: Target, form: str) -> Network:
     if isinstance(plan, DifferencePlan):
-        network = difference_network(plan, target)
+        network = (difference_narrow if form == "narrow" else difference_network)(plan, target)
         if plan.corrected:
             DIFFERENCES.remember(network, target, plan)
     else:

@@ -112,7 +112,7 @@ def test_a_plan_without_a_correction_is_a_polygon_of_width_2():
 def test_bad_input_is_refused_with_the_form_that_works():
     with pytest.raises(InputError, match="'skips' or 'narrow'"):
         hoelder_two_scale(F, 1e-2, form="thin")
-    with pytest.raises(InputError, match="'skips' for this order"):
-        hoelder_two_scale(F, 1e-2, order=3, form="narrow")
+    with pytest.raises(InputError, match="'narrow' is for rate 6"):
+        hoelder_two_scale(F, 1e-2, order=3, rate=5, form="narrow")
     with pytest.raises(InputError, match=r"depth O\(W\)"):
         hoelder_two_scale(F, 1e-2, rate=3, form="narrow")
