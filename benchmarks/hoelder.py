@@ -31,13 +31,13 @@ SERIES: list[Series] = [
         (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
         -4,
     ),
-    ("hoelder-two-scale, p = 3", constructions.relu.hoelder_two_scale, {"rate": 3}, (1e-4, 1e-5, 1e-6, 1e-7, 1e-8), -3),
+    ("hoelder-two-scale, p = 3", constructions.relu.hoelder_two_scale, {"rate": 3}, (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9), -3),
     ("deep-two-scale, p = 2", constructions.relu.deep_two_scale, {}, (1e-1, 3e-2, 1e-2, 3e-3), -2),
     ("piecewise-linear", constructions.relu.piecewise_linear, {}, (1e-4, 1e-5, 1e-6, 1e-7), -2),
 ]
 _HIGHER = constructions.relu.hoelder_two_scale
-#: Orders above 2, on grids of M = c N^(p/r - 1) steps. F(W) = O(log W) weights of first differences and products do not grow with the
-#: grid: the frequency is so high that the accuracies where they weigh little are accuracies that a range of 1.5 decades can leave.
+#: Orders above 2, on grids of M = c N^(p/r - 1) steps. The weights of first differences and of products are O(log W) only; the
+#: frequency is so high that they weigh little at errors that a range of 1.5 decades can start from.
 HIGHER: list[Series] = [
     ("order 3, p = 4", _HIGHER, {"order": 3, "rate": 4}, tuple(((4 * j) ** 3, 5 * j) for j in (3, 4, 5, 6, 8, 10)), -4),
     ("order 3, p = 6", _HIGHER, {"order": 3}, tuple((10 * m, m) for m in (50, 100, 200, 400, 800, 1632)), -6),

@@ -18,8 +18,8 @@ from approx.numbers import to_float
 from approx.numbers.doubledouble import dd_add, dd_mul, dd_mul_float, fast_two_sum
 from approx.targets import Target
 from constructions.relu._difference_plan import LEAST_QUANTUM, DifferencePlan, coarse_ramp
-from constructions.relu._hoelder_plan import _short
 from constructions.relu._smooth_doubles import SmoothValues, smooth_doubles
+from constructions.relu._two_scale_plan import short
 
 Array = np.ndarray
 _CHUNK = 1 << 17
@@ -51,7 +51,7 @@ def fit_differences(target: Target, order: int, cells: int, steps: int) -> tuple
     # The clip c = L min(t, M - t) must be at least |g|/lambda: on a fine step g changes by at most 2 h max |f'|.
     rise = 2 * target.lipschitz() * to_float(target.domain.upper[0] - target.domain.lower[0])
     rise *= (1 + 2.0**-40) / (cells * steps)
-    quantum = _short(max(_bend(found, order, cells * steps) / (2 ** (order - 1) - 1), LEAST_QUANTUM * grain))
+    quantum = short(max(_bend(found, order, cells * steps) / (2 ** (order - 1) - 1), LEAST_QUANTUM * grain))
     none = np.zeros(cells * steps + 1, dtype=np.int64)
     for _ in range(40):
         slope = math.ceil(rise / quantum * (1 + 2.0**-40)) + 1
@@ -62,7 +62,7 @@ def fit_differences(target: Target, order: int, cells: int, steps: int) -> tuple
             if not plan.corrected:
                 plan = DifferencePlan(order, cells, steps, fmpq(1, 2), 0, 0.0, grain, coarse, levels)
             return plan, *node_errors(plan, found)
-        quantum = _short(quantum * (1 + 2.0**-6))
+        quantum = short(quantum * (1 + 2.0**-6))
     raise UnreachableError("hoelder-two-scale: values of f, known to 2^-60, are too coarse for such steps")
 
 

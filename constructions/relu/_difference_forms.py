@@ -14,7 +14,7 @@ from constructions.relu._difference_network import difference_network
 from constructions.relu._difference_plan import DifferencePlan
 from constructions.relu._gray_cells import codes_of_bends
 from constructions.relu._plan_forms import PlanForms, Rows
-from constructions.relu._two_scale_reader import exact_number, unit_starts, whole
+from constructions.relu._two_scale_reader import coarse_nodes, exact_number, unit_starts, whole
 
 FORMS: PlanForms[DifferencePlan] = PlanForms("hoelder-two-scale, differences")
 
@@ -41,7 +41,7 @@ def _plan(rows: Rows, network: Network, target: Target) -> DifferencePlan | None
     if cells < 2 or slope < 1 or not ramp > 0 or not quantum > 0:
         return None
     codes = _codes(rows, starts, number, levels, cells)
-    grain, coarse = multiples(_coarse(rows, output, cells, low, high))
+    grain, coarse = multiples(coarse_nodes(rows, output, cells, low, high, fmpq(0)))
     found = levels_from(codes, heads, steps)
     return DifferencePlan(len(heads) + 1, cells, steps, ramp, slope, exact_number(quantum), grain, coarse, found)
 
@@ -62,29 +62,6 @@ def _codes(rows: Rows, starts: list[int], number: int, levels: int, cells: int) 
     bend_at = {hinges[u]: weight for u, weight in terms}
     places = sorted(i ^ i >> 1 for i in range(cells))
     return codes_of_bends(whole(bias), [bend_at.get(place, fmpq(0)) for place in places])
-
-
-def _coarse(rows: Rows, output: dict[int, fmpq], cells: int, low: fmpq, high: fmpq) -> list[fmpq]:
-    """The values of f_1 at coarse nodes: sums of the output's bends."""
-    scale = fmpq(cells) / (high - low)
-    bends = [fmpq(0)] * cells
-    bends[0] = output.get(0, fmpq(0)) / scale
-    for u, weight in output.items():
-        if u and rows[u - 1][2] == [(0, scale)]:
-            place = -rows[u - 1][1] - scale * low
-            if place.q == 1 and 0 < place < cells:
-                bends[int(place.p)] = weight
-    return values_of_bends(rows[-1][1] + bends[0] * scale * low, bends)
-
-
-def values_of_bends(value: fmpq, bends: list[fmpq]) -> list[fmpq]:
-    """The values at 0, 1, 2, ... of the polygon that starts at `value` and changes its slope by bends[i] at i."""
-    slope, values = fmpq(0), [value]
-    for bend in bends:
-        slope += bend
-        value += slope
-        values.append(value)
-    return values
 
 
 def multiples(values: list[fmpq]) -> tuple[float, np.ndarray]:

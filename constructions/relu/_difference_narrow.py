@@ -26,14 +26,15 @@ from approx.networks import Form, Network
 from approx.numbers import to_fmpq
 from approx.targets import Target
 from constructions.relu._difference_codes import cell_codes, levels_from
-from constructions.relu._difference_forms import FORMS, multiples, values_of_bends
+from constructions.relu._difference_forms import FORMS, multiples
 from constructions.relu._difference_network import coefficients, gate, offset_for, opened, rise, total_size
 from constructions.relu._difference_plan import DifferencePlan
 from constructions.relu._gray_cells import codes_of_bends, gray_bends, gray_order, steepness
+from constructions.relu._narrow_network import bends_of
 from constructions.relu._newton_windows import bubbles, rises, window
 from constructions.relu._plan_forms import Rows
 from constructions.relu._registers import Registers
-from constructions.relu._two_scale_reader import exact_number, unit_starts, whole
+from constructions.relu._two_scale_reader import exact_number, polygon_of, unit_starts, whole
 
 
 def width(order: int) -> int:
@@ -68,7 +69,7 @@ def difference_narrow_weights(plan: DifferencePlan) -> int:
 def _polygon(regs: Registers, position: Form, plan: DifferencePlan) -> Network:
     """f_1 alone, one layer a bend."""
     values = plan.coarse_values
-    bends = _bends(values)
+    bends = bends_of(values)
     if not any(bends[1:]):
         return regs.output(values[0] + bends[0] * position)
     regs.set("X", position)
@@ -84,11 +85,6 @@ def _summed(regs: Registers, bends: list[fmpq]) -> None:
         if i < len(bends) - 1:
             regs.set("X", regs.get("X") - 1)
             regs.layer()
-
-
-def _bends(values: list[fmpq]) -> list[fmpq]:
-    slopes = [b - a for a, b in pairwise(values)]
-    return [slopes[0], *(b - a for a, b in pairwise(slopes))]
 
 
 def _reach(values: list[fmpq], cells: int) -> fmpq:
@@ -126,7 +122,7 @@ def _count(regs: Registers, missing: list[Form], level: int, levels: int) -> Non
 def _cells(regs: Registers, plan: DifferencePlan) -> None:
     """From X, y, t to f, t and the code."""
     values, codes = plan.coarse_values, cell_codes(plan)
-    bends, changes = _bends(values), gray_bends(codes)
+    bends, changes = bends_of(values), gray_bends(codes)
     gaps = [q - p for p, q in pairwise(gray_order(plan.cells)[1])]
     levels = (plan.cells - 1).bit_length()
     largest = max(codes)
@@ -339,7 +335,7 @@ def _read(rows: Rows, network: Network, target: Target) -> DifferencePlan | None
     held = [units[k] - 4 for k in range(tests, tests + 2 * length, 2)]
     heads = [held.index(i + 1) - held.index(i) for i in range(1, order - 1)]
     heads.append(length - (order + 1) * (steps - order + 1) - sum(heads))
-    grain, coarse = multiples(values_of_bends(biases[0] + rows[-1][1], bends))
+    grain, coarse = multiples(polygon_of(biases[0] + rows[-1][1], bends))
     found = levels_from(codes, heads, steps)
     return DifferencePlan(order, cells, steps, ramp, slope, exact_number(quantum), grain, coarse, found)
 

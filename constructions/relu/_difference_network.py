@@ -32,7 +32,7 @@ from approx.targets import Target
 from constructions.relu._difference_codes import cell_codes
 from constructions.relu._difference_plan import DifferencePlan
 from constructions.relu._gray_cells import cell_and_start, code_unit
-from constructions.relu._hoelder_network import _bits
+from constructions.relu._hoelder_network import missing_bits
 from constructions.relu._newton_windows import bubbles, rises, window
 from constructions.relu.product import product_form
 
@@ -109,7 +109,7 @@ def offset_for(bound: fmpq | int) -> fmpq:
 def _latched(b: Builder, code: Form, t: Form, plan: DifferencePlan) -> tuple[Form, Form, list[Form], Form]:
     """(a, b - a, the coefficients of Q, the wave z), each a sum over all nodes."""
     order, steps = plan.order, plan.steps
-    missing = _bits(b, code, plan.code_bits)
+    missing = missing_bits(b, code, plan.code_bits)
     state = [Form()]
     for bits, bound in zip(plan.head_bits, plan.state_bounds[1:], strict=True):
         state.append(_carried(b, _number(missing, bits) - 2 ** (bits - 1), bound))

@@ -46,7 +46,7 @@ def hoelder_network(plan: HoelderPlan, target: Target) -> Network:
 def _correction(b: Builder, code: Form, t: Form, plan: HoelderPlan) -> list[tuple[Any, Form]]:
     """The terms lambda A(t)."""
     m, quantum, terms = plan.steps, to_fmpq(plan.quantum), []
-    missing = _bits(b, code, BITS * (m - 1))
+    missing = missing_bits(b, code, BITS * (m - 1))
     for j in range(1, m):
         tent = t * fmpq(m - j, m) - b.relu(t - j)
         terms.append((SHIFT * quantum, tent))
@@ -56,7 +56,7 @@ def _correction(b: Builder, code: Form, t: Form, plan: HoelderPlan) -> list[tupl
     return terms
 
 
-def _bits(b: Builder, code: Form, count: int) -> Iterator[Form]:
+def missing_bits(b: Builder, code: Form, count: int) -> Iterator[Form]:
     """The units 1 - I for all bits I of `code`, the leading one first; three hidden layers a bit, about 7 weights.
 
     z is an integer: max(z - c + 1, 0) is 0 where z < c = 2^k and at least 1 elsewhere, so max(1 - that, 0) is 1 - I exactly.

@@ -21,8 +21,8 @@ from flint import fmpq
 from approx.errors import RegularityError, UnreachableError
 from approx.numbers import float_up, to_fmpq
 from approx.targets import Target
-from constructions.relu._smooth_values import smooth_values
-from constructions.relu._two_scale_plan import TwoScalePlan
+from constructions.relu._smooth_doubles import smooth_values
+from constructions.relu._two_scale_plan import TwoScalePlan, short
 
 #: Digits are second differences plus 2, of this many bits.
 BITS, SHIFT = 3, 2
@@ -70,7 +70,7 @@ def fit_plan(target: Target, cells: int, steps: int) -> tuple[HoelderPlan, float
     inner = np.ones(len(values) - 2, dtype=bool)
     inner[steps - 1 :: steps] = False
     bends = np.abs(np.diff(rest, 2)[inner])
-    quantum = _short(max(float(bends.max(initial=0.0)), 8 * grain))
+    quantum = short(max(float(bends.max(initial=0.0)), 8 * grain))
     for _ in range(40):
         levels = np.floor(rest / quantum + 0.5).astype(np.int64)
         if not levels.any():
@@ -79,17 +79,11 @@ def fit_plan(target: Target, cells: int, steps: int) -> tuple[HoelderPlan, float
         if not levels[::steps].any() and np.abs(np.diff(levels, 2)[inner]).max(initial=0) <= SHIFT:
             plan = HoelderPlan(cells, steps, steps, flat.ramp, quantum, coarse, levels)
             break
-        quantum = _short(quantum * (1 + 2.0**-6))
+        quantum = short(quantum * (1 + 2.0**-6))
     else:
         raise UnreachableError("hoelder-two-scale: float64 values of f are too coarse for steps as small as these")
     worst = float(np.abs(values - plan.fine_values()).max())
     return plan, (worst + plan.slop() + rounding) * (1 + 2.0**-40)
-
-
-def _short(value: float) -> float:
-    """The number rounded up to 20 bits: a short weight."""
-    mantissa, exponent = np.frexp(value)
-    return float(np.ldexp(np.ceil(mantissa * 2.0**20), int(exponent) - 20))
 
 
 def cell_digits(plan: HoelderPlan) -> np.ndarray:

@@ -77,6 +77,12 @@ def smooth_doubles(target: Target) -> SmoothValues:
     return SmoothValues(target)
 
 
+def smooth_values(target: Target, total: int) -> tuple[Array, float]:
+    """(float64 values of f at lower + (upper - lower) k/total, k = 0 .. total, proved bound of their errors)."""
+    found = smooth_doubles(target).at(np.arange(total + 1), total)
+    return found.high, (found.error + float(np.abs(found.low).max())) * (1 + 2.0**-50)
+
+
 class _Panels:
     def __init__(self, high: Array, low: Array, rest: Array, lacking: Array) -> None:
         """Coefficients (T, P), remainders and errors of the coefficients (P,)."""

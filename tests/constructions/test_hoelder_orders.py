@@ -22,8 +22,7 @@ from constructions.relu._difference_reader import clip_is_wide, difference_enclo
 from constructions.relu._gray_cells import codes_of_bends, gray_bends
 from constructions.relu._newton_windows import lebesgue, newton, node_product, remainder, step_pieces, window
 from constructions.relu._node_values import node_values
-from constructions.relu._smooth_doubles import smooth_doubles
-from constructions.relu._smooth_values import smooth_values
+from constructions.relu._smooth_doubles import smooth_doubles, smooth_values
 from constructions.relu.square import square
 
 F = Target("sin(7*x)*exp(-x)/(1+x**2)")
