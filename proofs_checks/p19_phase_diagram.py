@@ -205,7 +205,7 @@ def deep_phase_order_three() -> Result:
 
 @statement(PAPER, "Theorem 4.1: fully connected networks of fixed width reach error W^(-2 r); here d = 1, r = 2, 3, 4")
 def fixed_width() -> Result:
-    """Two strict networks for each r; the width, 6 or 2 r + 5, does not depend on W. The theorem's, with logarithms, not on r."""
+    """Two strict networks for each r; the width, 6 or 2 r + 5, is free of W (the theorem's, with logarithms, of r as well)."""
     target, numbers, ok = Target("sin(500*x)*exp(-x)"), {}, True
     for order, width in ((2, 6), (3, 11), (4, 13)):
         found = [hoelder_two_scale(target, 1, order=order, cells=10 * m, steps=m, form="narrow") for m in (16, 32)]
