@@ -40,7 +40,7 @@ _HIGHER = constructions.relu.hoelder_two_scale
 #: frequency is so high that they weigh little at errors that a range of 1.5 decades can start from.
 HIGHER: list[Series] = [
     ("order 3, p = 4", _HIGHER, {"order": 3, "rate": 4}, tuple(((4 * j) ** 3, 5 * j) for j in (3, 4, 5, 6, 8, 10)), -4),
-    ("order 3, p = 6", _HIGHER, {"order": 3}, tuple((10 * m, m) for m in (50, 100, 200, 400, 800, 1632)), -6),
+    ("order 3, p = 6", _HIGHER, {"order": 3}, tuple((10 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -6),
     (
         "order 3, width 11",
         _HIGHER,

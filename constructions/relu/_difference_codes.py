@@ -8,6 +8,8 @@ import numpy as np
 
 from constructions.relu._difference_plan import DifferencePlan
 
+#: Levels, and with them all their differences, are below 2 to this power less the order.
+LARGEST_BITS = 62
 #: Cells that are packed at a time.
 _CHUNK = 1 << 20
 
@@ -63,6 +65,10 @@ def _rows_from(codes: list[int], heads: Sequence[int], length: int) -> np.ndarra
         starts.append(table[:, at : at + bits] @ (1 << np.arange(bits - 1, -1, -1)) - 2 ** (bits - 1))
         at += bits
     column = table[:, at:].reshape(len(codes), -1, order + 1) @ (1 << np.arange(order, -1, -1)) - (2**order - 1)
+    rough = column.astype(np.float64)
     for first in [*starts[::-1], np.zeros(len(codes), dtype=np.int64)]:
         column = np.cumsum(np.concatenate((first[:, None], column), axis=1), axis=1)
+        rough = np.cumsum(np.concatenate((first[:, None].astype(np.float64), rough), axis=1), axis=1)
+        if not np.abs(rough).max() < 2.0 ** (LARGEST_BITS - order):  # sums of integers would be wrong modulo 2^64
+            raise ValueError("no code: levels too large")
     return column

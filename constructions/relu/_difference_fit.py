@@ -17,6 +17,7 @@ from approx.errors import RegularityError, UnreachableError
 from approx.numbers import to_float
 from approx.numbers.doubledouble import dd_add, dd_mul, dd_mul_float, fast_two_sum
 from approx.targets import Target
+from constructions.relu._difference_codes import LARGEST_BITS
 from constructions.relu._difference_plan import LEAST_QUANTUM, DifferencePlan, coarse_ramp
 from constructions.relu._smooth_doubles import SmoothValues, smooth_doubles
 from constructions.relu._two_scale_plan import short
@@ -78,7 +79,7 @@ def _levels(plan: DifferencePlan, found: SmoothValues) -> Array | None:
     levels = np.zeros(plan.cells * plan.steps + 1, dtype=np.int64)
     for cells, high, low, _ in _rests(plan, found):
         rough = np.rint(high / plan.quantum)
-        if not np.abs(rough).max() < 2.0 ** (62 - plan.order):
+        if not np.abs(rough).max() < 2.0 ** (LARGEST_BITS - plan.order):
             why = "levels beyond 64-bit integers; a method for such accuracies: local-taylor"
             raise UnreachableError(f"hoelder-two-scale: {why}")
         left, _ = _without(plan, high, low, rough.astype(np.int64))

@@ -10,7 +10,7 @@ Statement. On the interval this is the function of _hoelder_network, at every x,
 number, the code and t are the same functions of x. With c = 2^k, w = max(1 - max(z - c + 1, 0), 0) = 1 - I, the next z is
 max(z - c + c w, 0) there and z - c + c w >= 0 for all z >= 0 (w = 1 below c - 1; (c - 1)(c - z) on [c - 1, c]; z - c above),
 so that it need not be a unit. max(t - j, 0) = max(max(t - j + 1, 0) - 1, 0). Gates lie in [0, T_j] and sum_j T_j <= M^2/8, so
-what was added to f is at least -5/8 lambda M^2 at any time: with K above that and |f_1|, max(f, 0) leaves f alone.
+what was added to f is at least -1/2 lambda M^2 at any time: with K above that and |f_1|, max(f, 0) leaves f alone.
 So the width does not depend on N and M, and W is about 11 N + 57 M. Source: P19 (fixed width); this schedule is derived here.
 """
 
@@ -43,7 +43,7 @@ def hoelder_narrow(plan: HoelderPlan, target: Target) -> Network:
     slope = fmpq(plan.cells) / (high - low)
     position = (-slope * low, {INPUT: slope})
     values = [to_fmpq(v) for v in plan.coarse.tolist()]
-    offset = sum_offset(values, plan.cells) + _power(5 * to_fmpq(plan.quantum) * plan.steps**2 / 8)
+    offset = sum_offset(values, plan.cells) + _power(to_fmpq(plan.quantum) * plan.steps**2 / 2)
     if not plan.corrected:
         return _polygon(net, position, values, offset)
     levels = (plan.cells - 1).bit_length()

@@ -7,8 +7,8 @@ d_j are read bit by bit from the cell's code: with I the bit, max(T_j - M (1 - I
 
 Statement. With ramps of width r (in cells) the network equals the polygon of the plan for every x farther than r cells from
 the left of a coarse node; there it differs from it by at most 7/2 lambda M^2 r. Proof. Off the ramps y is an integer, the code
-and so all bits are exact. On a ramp bits are still in [0, 1], so every gate lies in [0, T_j] and |A| <= 5 sum_j T_j(t), where
-sum_j T_j is the polygon through t (M - t)/2, at most M^2 r/2 next to a coarse node; the polygon's own A has |d_j| <= 2. No
+and so all bits are exact. On a ramp bits are still in [0, 1], so every gate lies in [0, T_j] and |A| <= 4 sum_j T_j(t), where
+sum_j T_j is the polygon through t (M - t)/2, at most M^2 r/2 next to a coarse node; the polygon's own A has |d_j| <= 3. No
 clip is needed. Source: P19, with bit extraction as in P18; this form is derived here.
 """
 

@@ -86,7 +86,7 @@ def smooth_values(target: Target, total: int) -> tuple[Array, float]:
 class _Panels:
     def __init__(self, high: Array, low: Array, rest: Array, lacking: Array) -> None:
         """Coefficients (T, P), remainders and errors of the coefficients (P,)."""
-        self._high, self._low, self._rest = high, low, rest
+        self._high, self._low, self._unknown = high, low, rest + lacking
         sizes = np.abs(high)
         self._size = float(sizes.max())
         tails = [self._tail_error(j) for j in range(_TERMS)]
@@ -94,7 +94,7 @@ class _Panels:
         self._split = next((j for j, tail in enumerate(tails) if tail <= wanted), _TERMS - 1)
         # Double-double products and sums err by less than 2^-102 of numbers that are at most sum |a_i|; so does s.
         exact = (self._split + _TERMS) * 2.0**-101 * float(sizes.sum(axis=0).max())
-        self.error = (float((rest + lacking).max()) + tails[self._split] + exact) * (1 + 2.0**-40)
+        self.error = (float(self._unknown.max()) + tails[self._split] + exact) * (1 + 2.0**-40) + 2.0**-1000
 
     def _tail_error(self, start: int) -> float:
         weights = 3.0 * np.arange(1, _TERMS - start + 1)
@@ -137,17 +137,17 @@ class _Panels:
         return found
 
     def lost(self, order: int, steps: int, reach: float, count: int) -> float:
-        step, last, rest = 2.0 * self._high.shape[1] / steps, order + count, float(self._rest.max())
+        step, last, unknown = 2.0 * self._high.shape[1] / steps, order + count, float(self._unknown.max())
         lost = self._largest(last) * comb(last, order) * reach**count * step**last  # Taylor's theorem for f^(r)
         for j in range(order, last):
             share = comb(j, order) * reach ** (j - order) * step**j
-            lost += (2.0**-44 * self._largest(j) + comb(_TERMS, j) * rest) * share
+            lost += (2.0**-44 * self._largest(j) + comb(_TERMS, j) * unknown) * share
         return lost * (1 + 2.0**-40)
 
     def _largest(self, j: int) -> float:
         """A bound of w^j |f^(j)|/j!."""
         weights = np.array([float(comb(i, j)) for i in range(j, _TERMS)])
-        return float((weights @ np.abs(self._high[j:]) + comb(_TERMS, j) * self._rest).max()) * (1 + 2.0**-40)
+        return float((weights @ np.abs(self._high[j:]) + comb(_TERMS, j) * self._unknown).max()) * (1 + 2.0**-40)
 
 
 def _panels(target: Target) -> _Panels | None:

@@ -29,7 +29,7 @@ DESCRIPTION = {
     "name": NAME,
     "activations": ("relu",),
     "needs": "one variable, a bounded derivative of order r = 2 .. 8",
-    "guarantee": "sup |f - net| <= eps, proved: O(h^r max |f^(r)|), h = 1/(N M) of the interval; 5/8 h^2 max |f''| for r = 2",
+    "guarantee": "sup |f - net| <= eps, proved: O(h^r max |f^(r)|), h = 1/(N M) of the interval; 3/8 h^2 max |f''| for r = 2",
     "rate": "error O(W^-p), r < p <= 2 r, O(W^(p/r - 1)) hidden layers (form='narrow': width 6, 2 r + 5); discontinuous in f",
     "references": ("P19", "P18"),
 }
@@ -49,8 +49,8 @@ def hoelder_two_scale(
     N coarse cells of M fine steps; nodal values are f_1(x_k) + lambda A_k, f_1 a coarse polygon, A_k integers whose r-th
     differences inside a cell are digits of r + 1 bits, which are all that is coded, in one integer per cell; between nodes the
     network is the polygon (r = 2) or the polynomial of degree r - 1 through r neighbouring values (r >= 3; r products in all).
-    Guarantee (proved): sup |f - net| <= bound <= eps. r = 2: lambda/2 at the nodes, h^2/8 max |f''| between them, lambda at
-    most about h^2 max |f''|. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/(2^(r-1) - 1),
+    Guarantee (proved): sup |f - net| <= bound <= eps. r = 2: lambda/2 at the nodes, h^2/8 max |f''| between them, lambda about
+    h^2 max |f''|/2. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/(2^(r-1) - 1),
     Lambda_3 = 5/4, omega_3 < 0.065. Ramps, products and rounding are in the budget, and no point of the interval is left out.
     Exact weights; evaluated exactly or by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers for r = 2;
     6 N + O(r^2 M) (r = 3: 55 M) and O(r log(1/eps)) more for r >= 3. With M ~ N^(rate/r - 1): error O(W^-rate), depth
@@ -167,12 +167,12 @@ def _polygons(target: Target, order: int) -> tuple[_Fit, float]:
         plan, error = fit_plan(target, cells, steps)
         h = _step(target, cells, steps)
         return plan, (
-            BudgetItem("fine nodes", error, "second differences in [-2, 2], checked at all nodes; rounding included"),
+            BudgetItem("fine nodes", error, "second differences in [-3, 3], checked at all nodes; rounding included"),
             BudgetItem("between fine nodes", h * h / 8 * bend * (1 + 2.0**-40), "h^2/8 max |f''|"),
             BudgetItem("ramps between codes", plan.gap_at_ramps(), "tents vanish there: at most 7/2 lambda M^2 r"),
         )
 
-    return fit, bend / 2
+    return fit, bend * 3 / 8
 
 
 def _polynomials(target: Target, order: int) -> tuple[_Fit, float]:

@@ -1,5 +1,7 @@
 """Is the narrow form of order 2 of width 6, without skips, the same function as the form with skips, and of error O(W^-4)?"""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from flint import fmpq
@@ -11,6 +13,7 @@ from approx.errors import InputError
 from approx.evaluation import evaluate_exact
 from constructions.relu import _hoelder_narrow, hoelder_two_scale
 from constructions.relu._hoelder_narrow import WIDTH, hoelder_narrow, hoelder_narrow_layers, hoelder_narrow_weights
+from constructions.relu._hoelder_network import hoelder_network
 from constructions.relu._hoelder_plan import fit_plan
 from constructions.relu._hoelder_reader import read_hoelder
 
@@ -67,9 +70,9 @@ def test_planted_faults_are_caught(monkeypatch):
     plan = read_hoelder(a.network, F)
     bent = with_a_larger_error(plan, F)
     assert approx.certify(hoelder_narrow(bent, F), F).lower > 1e-3
-    # A schedule with a slip: f takes 3 T_j for 2 T_j. No theorem holds for such a network, and none is used.
+    # A schedule with a slip: f takes 4 T_j for 3 T_j. No theorem holds for such a network, and none is used.
     good = built(3, 5)
-    monkeypatch.setattr(_hoelder_narrow, "SHIFT", 3)
+    monkeypatch.setattr(_hoelder_narrow, "SHIFT", 4)
     slipped = hoelder_narrow(read_hoelder(good.network, F), F)
     monkeypatch.undo()
     points = places(3, 5)
@@ -94,11 +97,11 @@ def test_degenerate_functions(text, width):
 
 
 def test_a_plan_without_a_correction_is_a_polygon_of_width_2():
-    a = built(2, 2)
-    b = built(2, 2, "skips")
-    assert a.network.size.width == 2 and a.network.size.hidden_layers == 2
-    assert evaluate_exact(a.network, places(2, 2)) == evaluate_exact(b.network, places(2, 2))
-    assert a.certify().upper <= a.bound
+    plan, _ = fit_plan(F, 3, 2)
+    flat = dataclasses.replace(plan, quantum=0.0, levels=np.zeros_like(plan.levels))
+    a, b = hoelder_narrow(flat, F), hoelder_network(flat, F)
+    assert a.size.width == 2 and a.size.hidden_layers == 3
+    assert evaluate_exact(a, places(3, 2)) == evaluate_exact(b, places(3, 2))
 
 
 def test_bad_input_is_refused_with_the_form_that_works():

@@ -113,6 +113,16 @@ def test_codes_and_differences_are_inverse(order):
         levels_from([codes[0] + 1, *codes[1:]], plan.head_bits, 8)
 
 
+def test_levels_that_int64_sums_would_get_wrong_are_refused():
+    # D^1 A = D^2 A = 2^60 at the first node, D^3 A = 0: A_8 = 36 2^60 is beyond 2^63, and nothing says so.
+    first, second, digits = 2**60, 2**60, [7] * 6
+    code = 0
+    for number, bits in ((first + 2**61, 62), (second + 2**61, 62), *((d, 4) for d in digits)):
+        code = code << bits | number
+    with pytest.raises(ValueError, match="too large"):
+        levels_from([code], [62, 62], 8)
+
+
 @pytest.mark.parametrize("cells", [2, 3, 5, 8, 13])
 def test_tables_in_the_order_of_gray_numbers_are_read_back(cells):
     codes = [int(c) for c in np.random.default_rng(cells).integers(0, 1000, cells)]

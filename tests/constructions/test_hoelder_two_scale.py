@@ -92,10 +92,10 @@ def test_error_falls_like_the_fourth_power_of_the_weights():
 
 
 def test_rates_between_two_and_four_have_less_depth():
-    found = [built(eps, 3) for eps in (1e-4, 1e-6)]
+    found = [built(eps, 3) for eps in (1e-5, 1e-7)]
     sizes = [a.network.size for a in found]
     gain = np.log(found[0].bound / found[1].bound) / np.log(sizes[1].weights / sizes[0].weights)
-    assert 2.7 < gain < 3.3 and sizes[1].hidden_layers < built(1e-6).network.size.hidden_layers
+    assert 2.7 < gain < 3.3 and sizes[1].hidden_layers < built(1e-7).network.size.hidden_layers
     assert promise("hoelder-two-scale", F, {"rate": 3})[:2] == (3, 0.5)
 
 
