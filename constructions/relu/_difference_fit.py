@@ -52,7 +52,7 @@ def fit_differences(target: Target, order: int, cells: int, steps: int) -> tuple
     # The clip c = L min(t, M - t) must be at least |g|/lambda: on a fine step g changes by at most 2 h max |f'|.
     rise = 2 * target.lipschitz() * to_float(target.domain.upper[0] - target.domain.lower[0])
     rise *= (1 + 2.0**-40) / (cells * steps)
-    quantum = short(max(_bend(found, order, cells * steps) / (2 ** (order - 1) - 1), LEAST_QUANTUM * grain))
+    quantum = short(max(_bend(found, order, cells * steps) / 2 ** (order - 1), LEAST_QUANTUM * grain))
     none = np.zeros(cells * steps + 1, dtype=np.int64)
     for _ in range(40):
         slope = math.ceil(rise / quantum * (1 + 2.0**-40)) + 1

@@ -2,7 +2,7 @@
 
 Statement. Let [lower, upper] have N coarse cells of M >= r fine steps, h = (upper - lower)/(NM), f_1 the polygon
 through the coarse values, g = f - f_1, A_k = floor(g(x_k)/lambda + 1/2). In a cell |D^r g| <= h^r max |f^(r)| = K, so D^r A are
-integers of size at most K/lambda + 2^(r-1): with lambda about K/(2^(r-1) - 1) they are digits of r + 1 bits. All A of a
+integers of size less than K/lambda + 2^(r-1): with lambda about K/2^(r-1) they are digits of r + 1 bits. All A of a
 cell follow from A = 0 at its first node, the differences D^i A, 0 < i < r, there, and those digits. On every step let P be f_1
 plus lambda times the polynomial of degree r - 1 through the A of its window (_newton_windows). Then
     |f - P| <= Lambda_r max_k |f(x_k) - f_1(x_k) - lambda A_k| + omega_r K,   Lambda_3 = 5/4, omega_3 = 0.065,

@@ -50,7 +50,7 @@ def hoelder_two_scale(
     differences inside a cell are digits of r + 1 bits, which are all that is coded, in one integer per cell; between nodes the
     network is the polygon (r = 2) or the polynomial of degree r - 1 through r neighbouring values (r >= 3; r products in all).
     Guarantee (proved): sup |f - net| <= bound <= eps. r = 2: lambda/2 at the nodes, h^2/8 max |f''| between them, lambda about
-    h^2 max |f''|/2. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/(2^(r-1) - 1),
+    h^2 max |f''|/2. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/2^(r-1),
     Lambda_3 = 5/4, omega_3 < 0.065. Ramps, products and rounding are in the budget, and no point of the interval is left out.
     Exact weights; evaluated exactly or by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers for r = 2;
     6 N + O(r^2 M) (r = 3: 55 M) and O(r log(1/eps)) more for r >= 3. With M ~ N^(rate/r - 1): error O(W^-rate), depth
@@ -188,4 +188,4 @@ def _polynomials(target: Target, order: int) -> tuple[_Fit, float]:
             BudgetItem("clip, ramps, products", coarse + plan.gap_at_ramps(), "f_1 at coarse nodes; (2^-9 + 2^-8) lambda"),
         )
 
-    return fit, bend * (spread / (2 ** (order - 1) - 1) / 2 + rest)
+    return fit, bend * (spread / 2**order + rest)

@@ -57,7 +57,7 @@ def test_planted_faults_are_caught(monkeypatch):
     a = built(3, 3, 8)
     plan, good = read_differences(a.network, F), a.certify().upper
     levels = plan.levels.copy()
-    levels[3] += 2
+    levels[12] += 2
     bent = dataclasses.replace(plan, levels=levels)
     assert (np.diff(bent.rows, 3, axis=1) + bent.shift < 2**bent.bits).all()
     assert approx.certify(difference_narrow(bent, F), F).lower > 1.5 * good
