@@ -21,7 +21,7 @@ SERIES: list[Series] = [
         "hoelder-two-scale, p = 4",
         constructions.relu.hoelder_two_scale,
         {},
-        (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
+        (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 5e-11),
         -4,
     ),
     (
@@ -45,10 +45,10 @@ HIGHER: list[Series] = [
         "order 3, width 11",
         _HIGHER,
         {"order": 3, "form": "narrow"},
-        tuple((10 * m, m) for m in (48, 96, 192, 384, 768, 1536)),
+        tuple((10 * m, m) for m in (48, 96, 192, 384, 768, 1600)),
         -6,
     ),
-    ("order 4, p = 5", _HIGHER, {"order": 4, "rate": 5}, tuple((j**4, 2 * j) for j in (7, 8, 10, 12, 14, 17)), -5),
+    ("order 4, p = 5", _HIGHER, {"order": 4, "rate": 5}, tuple((j**4, 2 * j) for j in (8, 10, 12, 14, 16, 20)), -5),
     ("order 4, p = 8", _HIGHER, {"order": 4}, tuple((12 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -8),
 ]
 

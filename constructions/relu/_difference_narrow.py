@@ -58,12 +58,12 @@ def difference_narrow(plan: DifferencePlan, target: Target) -> Network:
 
 
 def difference_narrow_weights(plan: DifferencePlan) -> int:
-    """An upper bound of the weights: 11 N, those of M steps, of the first bits and of the products."""
+    """An upper bound of the weights: 9 N, those of M steps, of the first bits and of the products."""
     r = plan.order
     step = (3 * r + 1) * (2 * r + 3) + 24 * r
     products = sum((levels + 4) * (r + 18) for levels in plan.product_levels)
     folds = 14 * (plan.cells - 1).bit_length() + (2 * r + 6) * (plan.steps - 1).bit_length()
-    return 11 * plan.cells + step * plan.steps + 2 * sum(plan.head_bits) * (r + 6) + products + folds + 40 * r
+    return 9 * plan.cells + step * plan.steps + 2 * sum(plan.head_bits) * (r + 6) + products + folds + 40 * r
 
 
 def _polygon(regs: Registers, position: Form, plan: DifferencePlan) -> Network:

@@ -57,7 +57,7 @@ def hoelder_two_scale(
     O(W^(rate/r - 1)); rate = 2 r is the fastest there is in one variable.
     form="narrow" (rate 2 r): the same function in standard fully-connected form, no skips, of constant width whatever N and M
     are: 6 for r = 2, with about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers; 2 r + 5 for r >= 3, with about
-    11 N + 156 M weights for r = 3, and N + (3 r + 1) M hidden layers and O(r log(1/eps)) more.
+    9 N + 156 M weights for r = 3, and N + (3 r + 1) M hidden layers and O(r log(1/eps)) more.
     cells and steps fix N and M (then the bound is what it is).
     Raises InputError (eps, order, rate outside (r, 2 r], form, cells, steps), RegularityError in several variables or without a
     bounded derivative of this order, UnreachableError beyond 60,000,000 fine nodes or the accuracy of values, float64
