@@ -13,15 +13,15 @@ import approx
 import constructions
 from approx import Target
 
-#: (label, builder, options, accuracies, exponent of the theory)
-Series = tuple[str, Callable[..., Any], dict[str, Any], tuple[float, ...], float]
-F, WAVE = Target("sin(7*x)*exp(-x)/(1+x**2)"), Target("sin(200*x)*exp(-x)")
+#: (label, builder, options, accuracies or grids (N, M), exponent of the theory)
+Series = tuple[str, Callable[..., Any], dict[str, Any], tuple[Any, ...], float]
+F, WAVE = Target("sin(7*x)*exp(-x)/(1+x**2)"), Target("sin(10000*x)*exp(-x)")
 SERIES: list[Series] = [
     (
         "hoelder-two-scale, p = 4",
         constructions.relu.hoelder_two_scale,
         {},
-        (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
+        (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 5e-11),
         -4,
     ),
     (
@@ -31,29 +31,37 @@ SERIES: list[Series] = [
         (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
         -4,
     ),
-    ("hoelder-two-scale, p = 3", constructions.relu.hoelder_two_scale, {"rate": 3}, (1e-4, 1e-5, 1e-6, 1e-7, 1e-8), -3),
+    ("hoelder-two-scale, p = 3", constructions.relu.hoelder_two_scale, {"rate": 3}, (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9), -3),
     ("deep-two-scale, p = 2", constructions.relu.deep_two_scale, {}, (1e-1, 3e-2, 1e-2, 3e-3), -2),
     ("piecewise-linear", constructions.relu.piecewise_linear, {}, (1e-4, 1e-5, 1e-6, 1e-7), -2),
 ]
 _HIGHER = constructions.relu.hoelder_two_scale
-#: Orders above 2. Their products cost some hundred weights whatever W is, so these series start where W is larger.
+#: Orders above 2, on grids of M = c N^(p/r - 1) steps. The weights of first differences and of products are O(log W) only; the
+#: frequency is so high that they weigh little at errors that a range of 1.5 decades can start from.
 HIGHER: list[Series] = [
-    ("order 3, p = 4", _HIGHER, {"order": 3, "rate": 4}, (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 4e-12), -4),
-    ("order 3, p = 6", _HIGHER, {"order": 3}, (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11), -6),
-    ("order 4, p = 5", _HIGHER, {"order": 4, "rate": 5}, (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11), -5),
-    ("order 4, p = 8", _HIGHER, {"order": 4}, (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11), -8),
-    ("order 2, p = 4", _HIGHER, {}, (1e-2, 1e-3, 1e-4, 1e-5), -4),
+    ("order 3, p = 4", _HIGHER, {"order": 3, "rate": 4}, tuple(((4 * j) ** 3, 5 * j) for j in (3, 4, 5, 6, 8, 10)), -4),
+    ("order 3, p = 6", _HIGHER, {"order": 3}, tuple((10 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -6),
+    (
+        "order 3, width 11",
+        _HIGHER,
+        {"order": 3, "form": "narrow"},
+        tuple((10 * m, m) for m in (48, 96, 192, 384, 768, 1600)),
+        -6,
+    ),
+    ("order 4, p = 5", _HIGHER, {"order": 4, "rate": 5}, tuple((j**4, 2 * j) for j in (8, 10, 12, 14, 16, 20)), -5),
+    ("order 4, p = 8", _HIGHER, {"order": 4}, tuple((12 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -8),
 ]
 
 
 def rows(
-    target: Target, builder: Callable[..., Any], options: dict[str, Any], ladder: tuple[float, ...]
+    target: Target, builder: Callable[..., Any], options: dict[str, Any], ladder: tuple[Any, ...]
 ) -> list[tuple[int, int, float, float]]:
-    """(weights, hidden layers, certified lower, certified upper) at every accuracy."""
+    """(weights, hidden layers, certified lower, certified upper) at every accuracy, or on every grid (N, M)."""
     found = []
-    for eps in ladder:
-        a = builder(target, eps, **options)
-        c = a.certify(budget=approx.Budget(seconds=30))
+    for given in ladder:
+        grid = {"cells": given[0], "steps": given[1]} if isinstance(given, tuple) else {}
+        a = builder(target, 1 if grid else given, **grid, **options)
+        c = a.certify(budget=approx.Budget(seconds=120))
         found.append((a.network.size.weights, a.network.size.hidden_layers, c.lower, c.upper))
     return found
 

@@ -10,7 +10,7 @@ Statement. On the interval this is the function of _hoelder_network, at every x,
 number, the code and t are the same functions of x. With c = 2^k, w = max(1 - max(z - c + 1, 0), 0) = 1 - I, the next z is
 max(z - c + c w, 0) there and z - c + c w >= 0 for all z >= 0 (w = 1 below c - 1; (c - 1)(c - z) on [c - 1, c]; z - c above),
 so that it need not be a unit. max(t - j, 0) = max(max(t - j + 1, 0) - 1, 0). Gates lie in [0, T_j] and sum_j T_j <= M^2/8, so
-what was added to f is at least -5/8 lambda M^2 at any time: with K above that and |f_1|, max(f, 0) leaves f alone.
+what was added to f is at least -1/2 lambda M^2 at any time: with K above that and |f_1|, max(f, 0) leaves f alone.
 So the width does not depend on N and M, and W is about 11 N + 57 M. Source: P19 (fixed width); this schedule is derived here.
 """
 
@@ -28,10 +28,10 @@ from approx.targets import Target
 from constructions.relu._hoelder_network import pack, unpack
 from constructions.relu._hoelder_plan import BITS, SHIFT, HoelderPlan, cell_digits, levels_of
 from constructions.relu._hoelder_reader import FORMS
-from constructions.relu._narrow_network import _bends, _bits, _cells, _offset, _sums
+from constructions.relu._narrow_network import bends_of, cell_bits, cell_sums, read_cells, read_sums, sum_offset
 from constructions.relu._plan_forms import Rows
 from constructions.relu._strict_layers import INPUT, StrictLayers, Unit
-from constructions.relu._two_scale_reader import codes_of, exact_number, polygon_of, unit_starts, whole
+from constructions.relu._two_scale_reader import exact_number, exact_numbers, polygon_of, unit_starts
 
 WIDTH = 6
 
@@ -43,13 +43,13 @@ def hoelder_narrow(plan: HoelderPlan, target: Target) -> Network:
     slope = fmpq(plan.cells) / (high - low)
     position = (-slope * low, {INPUT: slope})
     values = [to_fmpq(v) for v in plan.coarse.tolist()]
-    offset = _offset(values, plan.cells) + _power(5 * to_fmpq(plan.quantum) * plan.steps**2 / 8)
+    offset = sum_offset(values, plan.cells) + _power(to_fmpq(plan.quantum) * plan.steps**2 / 2)
     if not plan.corrected:
         return _polygon(net, position, values, offset)
     levels = (plan.cells - 1).bit_length()
-    _bits(net, position, levels, plan.ramp)
+    cell_bits(net, position, levels, plan.ramp)
     codes = [pack(row) for row in cell_digits(plan)]
-    _cells(net, values, codes, offset, _offset(codes, 2**levels), plan.steps)
+    cell_sums(net, values, codes, offset, sum_offset(codes, 2**levels), plan.steps)
     return _differences(net, plan, offset)
 
 
@@ -70,7 +70,7 @@ def _power(value: fmpq) -> int:
 
 def _polygon(net: StrictLayers, position: Unit, values: list[fmpq], offset: int) -> Network:
     """f_1 alone, one layer a bend."""
-    bends = _bends(values)
+    bends = bends_of(values)
     if not any(bends[1:]):
         bias, weights = position
         return net.output(values[0] + bends[0] * bias, {INPUT: bends[0] * weights[INPUT]})
@@ -111,19 +111,15 @@ def _differences(net: StrictLayers, plan: HoelderPlan, offset: int) -> Network:
 
 def _read(rows: Rows, network: Network, target: Target) -> HoelderPlan | None:
     """The plan of a network of this form: its numbers stand at fixed places of its layers."""
-    [(low, high)] = target.domain
     starts = unit_starts(network)
-    slope = rows[0][2][0][1]
-    cells = whole(slope * (high - low))
-    levels = (cells - 1).bit_length()
+    cells, levels, ramp = read_cells(rows, target)
     steps, spare = divmod(len(network.layers) - 1 - hoelder_narrow_layers(cells, 0), 6)
-    if cells < 2 or spare or steps < 2:
+    if spare or steps < 2:
         return None
-    ramp = rows[3][1] + 2 ** (levels - 1) + slope * low
     quantum = -dict(rows[-1][2])[starts[-3]]
-    bends, changes, (f_bias, code_bias) = _sums(rows, starts, 2 * levels + 2, cells)
-    codes = codes_of(code_bias - (1 << code_bias.bit_length() - 1), changes)
-    coarse = polygon_of(f_bias + rows[-1][1], bends)
+    bends, changes, (f_bias, code_bias) = read_sums(rows, starts, 2 * levels + 2, cells)
+    codes = polygon_of(code_bias - (1 << code_bias.bit_length() - 1), changes)[:-1]
+    coarse = exact_numbers(polygon_of(f_bias + rows[-1][1], bends))
     digits = np.array([unpack(code, steps - 1) for code in codes])
     if not ramp > 0 or not quantum > 0:
         return None

@@ -7,8 +7,8 @@ d_j are read bit by bit from the cell's code: with I the bit, max(T_j - M (1 - I
 
 Statement. With ramps of width r (in cells) the network equals the polygon of the plan for every x farther than r cells from
 the left of a coarse node; there it differs from it by at most 7/2 lambda M^2 r. Proof. Off the ramps y is an integer, the code
-and so all bits are exact. On a ramp bits are still in [0, 1], so every gate lies in [0, T_j] and |A| <= 5 sum_j T_j(t), where
-sum_j T_j is the polygon through t (M - t)/2, at most M^2 r/2 next to a coarse node; the polygon's own A has |d_j| <= 2. No
+and so all bits are exact. On a ramp bits are still in [0, 1], so every gate lies in [0, T_j] and |A| <= 4 sum_j T_j(t), where
+sum_j T_j is the polygon through t (M - t)/2, at most M^2 r/2 next to a coarse node; the polygon's own A has |d_j| <= 3. No
 clip is needed. Source: P19, with bit extraction as in P18; this form is derived here.
 """
 
@@ -46,7 +46,7 @@ def hoelder_network(plan: HoelderPlan, target: Target) -> Network:
 def _correction(b: Builder, code: Form, t: Form, plan: HoelderPlan) -> list[tuple[Any, Form]]:
     """The terms lambda A(t)."""
     m, quantum, terms = plan.steps, to_fmpq(plan.quantum), []
-    missing = _bits(b, code, BITS * (m - 1))
+    missing = missing_bits(b, code, BITS * (m - 1))
     for j in range(1, m):
         tent = t * fmpq(m - j, m) - b.relu(t - j)
         terms.append((SHIFT * quantum, tent))
@@ -56,7 +56,7 @@ def _correction(b: Builder, code: Form, t: Form, plan: HoelderPlan) -> list[tupl
     return terms
 
 
-def _bits(b: Builder, code: Form, count: int) -> Iterator[Form]:
+def missing_bits(b: Builder, code: Form, count: int) -> Iterator[Form]:
     """The units 1 - I for all bits I of `code`, the leading one first; three hidden layers a bit, about 7 weights.
 
     z is an integer: max(z - c + 1, 0) is 0 where z < c = 2^k and at least 1 elsewhere, so max(1 - that, 0) is 1 - I exactly.

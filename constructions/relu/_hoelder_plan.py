@@ -1,13 +1,13 @@
 """Which piecewise-linear function with coded second differences does a two-scale network for smooth functions compute?
 
 Statement. Let [lower, upper] have N coarse cells of M fine steps, h = (upper - lower)/(NM), f_1 the interpolant of the coarse
-values, g = f - f_1, A_k = floor(g(x_k)/lambda + 1/2) with lambda >= max |g(x_{k-1}) - 2 g(x_k) + g(x_{k+1})| over the inner
-fine nodes of all cells. Then A = 0 at the coarse nodes, and the second differences of A inside a cell are integers in [-2, 2]:
-they differ from those of g/lambda, at most 1, by at most 2, and are checked (with 3 = 1 + 2 attained, lambda is increased).
+values, g = f - f_1, A_k = floor(g(x_k)/lambda + 1/2) with lambda >= max |g(x_{k-1}) - 2 g(x_k) + g(x_{k+1})|/2 over the inner
+fine nodes of all cells. Then A = 0 at the coarse nodes, and the second differences of A inside a cell are integers in [-3, 3]:
+they differ from those of g/lambda, at most 2, by less than 2, and are checked (should rounding spoil it, lambda is increased).
 The polygon P through f_1(x_k) + lambda A_k differs from f by at most lambda/2 at the nodes and by h^2/8 max |f''| more
-between them. max h^2 |f''| is such a lambda, up to the increase: the error is about 5/8 h^2 max |f''|, while a step costs a
-bounded number of bits. Values are not coded at all: inside a cell they follow from A = 0 at both ends. Source: P19 (Taylor
-data of neighbouring fine nodes determine each other up to O(1) choices); in one variable, order 2: derived here.
+between them. max h^2 |f''|/2 is such a lambda: the error is about 3/8 h^2 max |f''|, while a step costs three bits. Values are
+not coded at all: inside a cell they follow from A = 0 at both ends. Source: P19 (Taylor data of neighbouring fine nodes
+determine each other up to O(1) choices); in one variable, order 2: derived here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from flint import fmpq
 from approx.errors import RegularityError, UnreachableError
 from approx.numbers import float_up, to_fmpq
 from approx.targets import Target
-from constructions.relu._smooth_values import smooth_values
-from constructions.relu._two_scale_plan import TwoScalePlan
+from constructions.relu._smooth_doubles import smooth_values
+from constructions.relu._two_scale_plan import TwoScalePlan, short
 
-#: Digits are second differences plus 2, of this many bits.
-BITS, SHIFT = 3, 2
+#: Digits are second differences plus 3, of this many bits.
+BITS, SHIFT = 3, 3
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class HoelderPlan(TwoScalePlan):
         """What network and polygon may differ by, next to coarse nodes only.
 
         There t or M - t is at most M ramp; every tent is below it in sum by M t/2 and M (M - t)/2; digits that are not
-        decoded lie in [-2, 5], those of the polygon in [-2, 2].
+        decoded lie in [-3, 4], those of the polygon in [-3, 3].
         """
         return float_up(7 * to_fmpq(self.quantum) * self.steps**2 * self.ramp / 2) if self.corrected else 0.0
 
@@ -70,7 +70,7 @@ def fit_plan(target: Target, cells: int, steps: int) -> tuple[HoelderPlan, float
     inner = np.ones(len(values) - 2, dtype=bool)
     inner[steps - 1 :: steps] = False
     bends = np.abs(np.diff(rest, 2)[inner])
-    quantum = _short(max(float(bends.max(initial=0.0)), 8 * grain))
+    quantum = short(max(float(bends.max(initial=0.0)) / (SHIFT - 1), 8 * grain))
     for _ in range(40):
         levels = np.floor(rest / quantum + 0.5).astype(np.int64)
         if not levels.any():
@@ -79,17 +79,11 @@ def fit_plan(target: Target, cells: int, steps: int) -> tuple[HoelderPlan, float
         if not levels[::steps].any() and np.abs(np.diff(levels, 2)[inner]).max(initial=0) <= SHIFT:
             plan = HoelderPlan(cells, steps, steps, flat.ramp, quantum, coarse, levels)
             break
-        quantum = _short(quantum * (1 + 2.0**-6))
+        quantum = short(quantum * (1 + 2.0**-6))
     else:
         raise UnreachableError("hoelder-two-scale: float64 values of f are too coarse for steps as small as these")
     worst = float(np.abs(values - plan.fine_values()).max())
     return plan, (worst + plan.slop() + rounding) * (1 + 2.0**-40)
-
-
-def _short(value: float) -> float:
-    """The number rounded up to 20 bits: a short weight."""
-    mantissa, exponent = np.frexp(value)
-    return float(np.ldexp(np.ceil(mantissa * 2.0**20), int(exponent) - 20))
 
 
 def cell_digits(plan: HoelderPlan) -> np.ndarray:

@@ -24,9 +24,16 @@ from approx.targets import Target
 from constructions.relu._hoelder_network import hoelder_network, unpack
 from constructions.relu._hoelder_plan import HoelderPlan, levels_of
 from constructions.relu._plan_forms import PlanForms, Rows, evaluate_by
-from constructions.relu._smooth_values import smooth_values
+from constructions.relu._smooth_doubles import smooth_values
 from constructions.relu._two_scale_plan import polygon_values
-from constructions.relu._two_scale_reader import _coarse_values, _tables, exact_number, unit_starts, whole
+from constructions.relu._two_scale_reader import (
+    coarse_nodes,
+    code_tables,
+    exact_number,
+    exact_numbers,
+    unit_starts,
+    whole,
+)
 
 Array = np.ndarray
 #: How plans are read off networks of one form, and written again.
@@ -50,11 +57,11 @@ def _plan(rows: Rows, network: Network, target: Target) -> HoelderPlan | None:
     last = max(output)
     steps = whole(-min(weight for _, weight in rows[last - 1][2]))
     quantum = -output[last]
-    [codes] = _tables(rows, starts, levels, cells)
+    [codes] = code_tables(rows, starts, levels, cells)
     if steps < 2 or not ramp > 0 or not quantum > 0:
         return None
     digits = np.array([unpack(code, steps - 1) for code in codes])
-    coarse = _coarse_values(rows, output, cells, 0, quantum, low, high)
+    coarse = exact_numbers(coarse_nodes(rows, output, cells, low, high, fmpq(0)))
     return HoelderPlan(cells, steps, steps, ramp, exact_number(quantum), coarse, levels_of(digits))
 
 

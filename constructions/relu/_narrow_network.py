@@ -23,7 +23,7 @@ from constructions.relu._digits import decode, encode
 from constructions.relu._plan_forms import Rows
 from constructions.relu._strict_layers import INPUT, StrictLayers, Unit
 from constructions.relu._two_scale_plan import TwoScalePlan, cell_steps, levels_of
-from constructions.relu._two_scale_reader import FORMS, codes_of, exact_number, polygon_of, unit_starts, whole
+from constructions.relu._two_scale_reader import FORMS, exact_number, exact_numbers, polygon_of, unit_starts, whole
 
 WIDTH = 7
 
@@ -35,18 +35,18 @@ def narrow_network(plan: TwoScalePlan, target: Target) -> Network:
     levels = (plan.cells - 1).bit_length()
     slope = fmpq(plan.cells) / (high - low)
     position = (-slope * low, {INPUT: slope})
-    _bits(net, position, levels, plan.ramp)
+    cell_bits(net, position, levels, plan.ramp)
     values = [to_fmpq(v) for v in plan.coarse.tolist()]
     codes = [encode(row) for row in cell_steps(plan)]
-    offset, code_offset = _offset(values, plan.cells), _offset(codes, 2**levels)
-    _cells(net, values, codes, offset, code_offset, plan.steps)
+    offset, code_offset = sum_offset(values, plan.cells), sum_offset(codes, 2**levels)
+    cell_sums(net, values, codes, offset, code_offset, plan.steps)
     _digits(net, plan.steps)
     quantum = to_fmpq(plan.quantum)
     weights = {"f": 1, "above": quantum, "below": -quantum, "start": quantum}
     return net.output(-offset - quantum * plan.steps, weights)
 
 
-def _bits(net: StrictLayers, position: Any, levels: int, ramp: fmpq) -> None:
+def cell_bits(net: StrictLayers, position: Any, levels: int, ramp: fmpq) -> None:
     """Channels X, y (the number of the cell) and local (its coordinate)."""
     bias, weights = position
     number: Unit = (0, {})
@@ -66,21 +66,21 @@ def _bits(net: StrictLayers, position: Any, levels: int, ramp: fmpq) -> None:
     net.relu(X=place, y=number, f=(0, {}), code=(0, {}), local=local)
 
 
-def _bends(values: list[Any]) -> list[Any]:
+def bends_of(values: list[Any]) -> list[Any]:
     """The changes of slope at 0, 1, 2, ... of the polygon through the values."""
     slopes = [b - a for a, b in pairwise(values)]
     return [slopes[0], *(b - a for a, b in pairwise(slopes))]
 
 
-def _offset(values: list[Any], reach: int) -> int:
+def sum_offset(values: list[Any], reach: int) -> int:
     """A power of two that exceeds every partial sum of the polygon's bends on [0, reach]."""
     most = max(abs(v) for v in values) + max(abs(b - a) for a, b in pairwise(values)) * reach
     return 1 << max(int(most.p // most.q if isinstance(most, fmpq) else most), 1).bit_length()
 
 
-def _cells(net: StrictLayers, values: list[fmpq], codes: list[int], offset: int, code_offset: int, steps: int) -> None:
+def cell_sums(net: StrictLayers, values: list[fmpq], codes: list[int], offset: int, code_offset: int, steps: int) -> None:
     """From X, y, local to f (with its offset), code and start = M s."""
-    bends, changes = _bends(values), [*_bends(codes), 1]  # the last one as in _two_scale_network
+    bends, changes = bends_of(values), [*bends_of(codes), 1]  # the last one as in _two_scale_network
     f_bias, code_bias = values[0] + offset, codes[0] + code_offset
     for i, (bend, change) in enumerate(zip(bends, changes, strict=True)):
         f, code = (f_bias, {"f": 1, "X": bend}), (code_bias, {"code": 1, "y": change})
@@ -121,30 +121,37 @@ def _digits(net: StrictLayers, steps: int) -> None:
 
 def _read(rows: Rows, network: Network, target: Target) -> TwoScalePlan | None:
     """The plan of a network of this form: its numbers stand at fixed places of its layers."""
-    [(low, high)] = target.domain
     starts = unit_starts(network)
-    slope = rows[0][2][0][1]
-    cells = whole(slope * (high - low))
-    levels = (cells - 1).bit_length()
+    cells, levels, ramp = read_cells(rows, target)
     steps = whole(-rows[starts[-3]][1] / 2)
-    if cells < 2 or len(network.layers) != 2 * levels + cells + 3 * steps + 4:
+    if len(network.layers) != 2 * levels + cells + 3 * steps + 4:
         return None
-    ramp = rows[3][1] + 2 ** (levels - 1) + slope * low
     output = dict(rows[-1][2])
     quantum = output[starts[-3]]
     offset = -rows[-1][1] - quantum * steps
-    bends, changes, biases = _sums(rows, starts, 2 * levels + 2, cells)
+    bends, changes, biases = read_sums(rows, starts, 2 * levels + 2, cells)
     code_bias = biases[1]
     top = 1 << code_bias.bit_length() - 1
-    codes = codes_of(code_bias - top, changes)
-    coarse = polygon_of(biases[0] - offset, bends)
+    codes = polygon_of(code_bias - top, changes)[:-1]
+    coarse = exact_numbers(polygon_of(biases[0] - offset, bends))
     found = levels_of(np.array([decode(code, steps) for code in codes]))
     if found is None:
         return None
     return TwoScalePlan(cells, steps, steps, ramp, exact_number(quantum), coarse, found)
 
 
-def _sums(rows: Rows, starts: list[int], layer: int, cells: int) -> tuple[list[fmpq], list[int], tuple[fmpq, int]]:
+def read_cells(rows: Rows, target: Target) -> tuple[int, int, fmpq]:
+    """(cells, bits of their numbers, ramp) from the first layer of `cell_bits`; raises ValueError."""
+    [(low, high)] = target.domain
+    slope = rows[0][2][0][1]
+    cells = whole(slope * (high - low))
+    if cells < 2:
+        raise ValueError("no cells")
+    levels = (cells - 1).bit_length()
+    return cells, levels, rows[3][1] + 2 ** (levels - 1) + slope * low
+
+
+def read_sums(rows: Rows, starts: list[int], layer: int, cells: int) -> tuple[list[fmpq], list[int], tuple[fmpq, int]]:
     """(bends of f_1, changes of the code, their first biases) of the layers from `layer` on."""
     bends, changes = [], []
     for i in range(cells):

@@ -65,13 +65,7 @@ def lebesgue(order: int) -> float:
 @cache
 def remainder(order: int) -> float:
     """An upper bound of |(x - s) .. (x - s - r + 1)|/r! on all steps: what r-th derivatives of size 1 leave."""
-    most = 0.0
-    for kappa in range(order - 1):
-        product = fmpq_poly([1])
-        for i in range(order):
-            product *= fmpq_poly([kappa - i, 1])
-        most = max(most, _largest(product / factorial(order)))
-    return most
+    return max(node_product(order, kappa) for kappa in range(order - 1)) / factorial(order) * (1 + 2.0**-50)
 
 
 def _lagrange(order: int, kappa: int) -> list[fmpq_poly]:
@@ -105,19 +99,27 @@ def _choose(n: int, k: int) -> fmpq:
 
 
 @cache
-def step_matrix(order: int, count: int) -> np.ndarray:
-    """Float64 (order + 1, count (order + 1)): from values at u = i/(order - 1) and f^(r)/r! to Bernstein coefficients.
+def step_pieces(order: int, kappa: int, count: int, bends: int) -> np.ndarray:
+    """Float64 (r + bends, count (r + bends)): from what a step knows to Bernstein coefficients of its error on pieces.
 
-    The polynomial of degree `order` with these values at the r places and this leading coefficient.
+    Known are f - p at the r nodes of the window, and the coefficients of (x - m)^j, j = r .. r + bends - 1, of f, m the middle
+    of the window: interpolation leaves of these what division by prod_i (x - i) takes away.
     """
-    places = [fmpq(i, order - 1) for i in range(order)]
-    basis, full = [], fmpq_poly([1])
-    for a in places:
-        full *= fmpq_poly([-a, 1])
-        p = fmpq_poly([1])
-        for b in places:
-            if b != a:
-                p *= fmpq_poly([-b, 1]) / (a - b)
-        basis.append(p)
-    rows = [[to_float(v) for piece in pieces(p, count, order) for v in piece] for p in [*basis, full]]
-    return np.array(rows)
+    u, middle = fmpq_poly([kappa, 1]), fmpq(order - 1, 2)
+    nodes = fmpq_poly([1])
+    for i in range(order):
+        nodes *= fmpq_poly([-i, 1])
+    rows = _lagrange(order, kappa)
+    for power in range(order, order + bends):
+        x = fmpq_poly([-middle, 1]) ** power
+        rows.append((x - divmod(x, nodes)[1])(u))
+    return np.array([[to_float(v) for piece in pieces(p, count, order + bends - 1) for v in piece] for p in rows])
+
+
+@cache
+def node_product(order: int, kappa: int) -> float:
+    """An upper bound of |(x - s) .. (x - s - r + 1)| on the step."""
+    product = fmpq_poly([1])
+    for i in range(order):
+        product *= fmpq_poly([kappa - i, 1])
+    return _largest(product)

@@ -90,7 +90,7 @@ def fit_plan(target: Target, cells: int, steps: int, digits: int) -> tuple[TwoSc
     coarse = np.round(values[::steps] / grain) * grain
     flat = TwoScalePlan(cells, steps, digits, ramp_width(steps), 0.0, coarse, np.zeros(len(values), dtype=np.int64))
     rest = values - flat.fine_values()
-    quantum = _short(max(float(np.abs(np.diff(rest)).max()), 8 * grain))
+    quantum = short(max(float(np.abs(np.diff(rest)).max()), 8 * grain))
     for _ in range(8):
         levels = np.floor(rest / quantum + 0.5).astype(np.int64)
         if not levels.any():
@@ -99,14 +99,14 @@ def fit_plan(target: Target, cells: int, steps: int, digits: int) -> tuple[TwoSc
         if not levels[::steps].any() and np.abs(np.diff(levels)).max() <= 1:
             plan = TwoScalePlan(cells, steps, digits, flat.ramp, quantum, coarse, levels)
             break
-        quantum = _short(quantum * (1 + 2.0**-12))
+        quantum = short(quantum * (1 + 2.0**-12))
     else:
         raise UnreachableError("deep-two-scale: float64 values of f are too coarse for steps as small as these")
     worst = float(np.abs(values - plan.fine_values()).max())
     return plan, (worst + plan.slop() + rounding) * (1 + 2.0**-40)
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """The number rounded up to 20 bits: a short weight."""
     mantissa, exponent = np.frexp(value)
     return float(np.ldexp(np.ceil(mantissa * 2.0**20), int(exponent) - 20))

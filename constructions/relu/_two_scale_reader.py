@@ -12,6 +12,8 @@ Following such a network piece by piece is out of reach: on the ramps between co
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 from flint import arb, fmpq
@@ -29,6 +31,7 @@ from constructions.relu._step_slopes import step_slopes
 from constructions.relu._two_scale_network import plan_network
 from constructions.relu._two_scale_plan import TwoScalePlan, levels_of, polygon_values
 
+Number = TypeVar("Number", int, fmpq)
 _RTOL, _ROUNDS = 0.01, 12
 #: Halved steps beyond this number keep the bound that they have.
 _MOST_POINTS = 30_000_000
@@ -59,14 +62,14 @@ def _plan(rows: Rows, network: Network, target: Target) -> TwoScalePlan | None:
     steps = whole(-below[1] / 2)
     output = dict(rows[-1][2])
     quantum = output[starts[-3]]
-    tables = _tables(rows, starts, levels, cells)
+    tables = code_tables(rows, starts, levels, cells)
     if not tables or not ramp > 0 or len(above[2]) != 2 or steps < len(tables):
         return None
     digits = -(-steps // len(tables))
     lengths = [min(digits, steps - j) for j in range(0, steps, digits)]
     blocks = [np.array([decode(c, n) for c in codes]) for codes, n in zip(tables, lengths, strict=True)]
     levels_found = levels_of(np.concatenate(blocks, axis=1))
-    coarse = _coarse_values(rows, output, cells, steps, quantum, low, high)
+    coarse = exact_numbers(coarse_nodes(rows, output, cells, low, high, quantum * steps))
     if levels_found is None:
         return None
     return TwoScalePlan(cells, steps, digits, ramp, exact_number(quantum), coarse, levels_found)
@@ -87,7 +90,7 @@ def exact_number(value: fmpq) -> float:
     return found
 
 
-def _tables(rows: Rows, starts: list[int], levels: int, cells: int) -> list[list[int]]:
+def code_tables(rows: Rows, starts: list[int], levels: int, cells: int) -> list[list[int]]:
     """The codes of all cells, one list per code: the first units of layer 2 levels + 3."""
     layer = 2 * levels + 1
     number = starts[layer]
@@ -104,14 +107,12 @@ def _tables(rows: Rows, starts: list[int], levels: int, cells: int) -> list[list
         bends = [0] * cells
         for u, weight in terms:
             bends[hinge_of[u]] = whole(weight)
-        tables.append(codes_of(whole(bias), bends))
+        tables.append(polygon_of(whole(bias), bends)[:-1])
     return tables
 
 
-def _coarse_values(
-    rows: Rows, output: dict[int, fmpq], cells: int, steps: int, quantum: fmpq, low: fmpq, high: fmpq
-) -> np.ndarray:
-    """The coarse values: sums of the output's bends, exactly."""
+def coarse_nodes(rows: Rows, output: dict[int, fmpq], cells: int, low: fmpq, high: fmpq, more: fmpq) -> list[fmpq]:
+    """The coarse values: sums of the output's bends, exactly; `more` is what the first lacks in the output's bias."""
     scale = fmpq(cells) / (high - low)
     bends = [fmpq(0)] * cells
     bends[0] = output.get(0, fmpq(0)) / scale
@@ -120,27 +121,22 @@ def _coarse_values(
             place = -rows[unit - 1][1] - scale * low
             if place.q == 1 and 0 < place < cells:
                 bends[int(place.p)] = weight
-    return polygon_of(rows[-1][1] + quantum * steps + bends[0] * scale * low, bends)
+    return polygon_of(rows[-1][1] + more + bends[0] * scale * low, bends)
 
 
-def polygon_of(value: fmpq, bends: list[fmpq]) -> np.ndarray:
-    """The values 0, 1, 2 ... of the polygon that starts at `value` and changes its slope by bends[i] at i."""
-    slope, values = fmpq(0), [exact_number(value)]
+def polygon_of(value: Number, bends: Iterable[Number]) -> list[Number]:
+    """The values at 0, 1, 2 ... of the polygon that starts at `value` and changes its slope by bends[i] at i."""
+    slope, values = 0 * value, [value]
     for bend in bends:
         slope += bend
         value += slope
-        values.append(exact_number(value))
-    return np.array(values)
+        values.append(value)
+    return values
 
 
-def codes_of(code: int, bends: list[int]) -> list[int]:
-    """The same for integers, without the last value."""
-    slope, codes = 0, []
-    for bend in bends:
-        codes.append(code)
-        slope += bend
-        code += slope
-    return codes
+def exact_numbers(values: Iterable[fmpq]) -> np.ndarray:
+    """The float64 numbers that these are; raises ValueError."""
+    return np.array([exact_number(v) for v in values])
 
 
 FORMS.add(_plan, plan_network)
