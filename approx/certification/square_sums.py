@@ -18,7 +18,7 @@ Propositions 2 and 3.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -147,6 +147,15 @@ def add(first: Form, second: Form) -> Form:
     return total
 
 
+def combination(constant: fmpq, terms: Iterable[tuple[fmpq, Form]]) -> Form:
+    """The form constant + sum of weight * form, in one pass: a sum of 1e5 hinges by `add` would copy it as often."""
+    total: Form = {-1: constant}
+    for weight, form in terms:
+        for key, value in form.items():
+            total[key] = total.get(key, fmpq(0)) + weight * value
+    return {key: value for key, value in total.items() if value != 0}
+
+
 def scaled(form: Form, factor: fmpq | int) -> Form:
     """The multiple of a form."""
     return {k: v * factor for k, v in form.items()} if factor != 0 else {}
@@ -168,9 +177,7 @@ def recognise_squares(network: Network, domain: Sequence[tuple[fmpq, fmpq]]) -> 
     reader = _Reader(domain)
     values: list[Form] = [{i: fmpq(1)} for i in range(len(domain))]
     for activation, bias, terms in network.exact_rows():
-        form: Form = {-1: bias} if bias != 0 else {}
-        for unit, weight in terms:
-            form = add(form, scaled(values[unit], weight))
+        form = combination(bias, ((weight, values[unit]) for unit, weight in terms))
         if activation != "identity":
             positive = reader.relu(form)
             if positive is None:
@@ -225,8 +232,8 @@ def square_sum_bound(network: Network, target: Target) -> tuple[float, list[tupl
     if program is None or not program.is_rational:
         return None
     domain = [(fmpq(a), fmpq(b)) for a, b in target.domain]
-    found = recognise_squares(network, domain)
-    wanted = polynomial(program, len(domain)) if found is not None else None
+    wanted = polynomial(program, len(domain))  # first: it takes no time where the network may be large
+    found = recognise_squares(network, domain) if wanted is not None else None
     if found is None or wanted is None:
         return None
     rest = dict(wanted)

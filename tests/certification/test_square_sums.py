@@ -7,6 +7,7 @@ import pytest
 from flint import fmpq
 
 from approx import Target, certify
+from approx.certification import square_sums
 from approx.errors import UnsupportedError
 from approx.networks import Builder, Network, Values
 from approx.numbers import to_fmpq
@@ -134,3 +135,27 @@ def test_auto_uses_structure_for_products_and_regions_for_others():
     other = changed(product(2), int(rng.integers(10)), 1.5)
     c = certify(other, Target("x*y", SQUARE))
     assert "structure" not in c.method and c.status == "tight"
+
+
+def test_no_network_is_read_for_a_target_that_is_no_polynomial(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Reading 1e5 hinges for abs(x-1/3), which can have no such bound, took a minute of every certificate.
+    def read(*_: object) -> None:
+        raise AssertionError("the network was read")
+
+    monkeypatch.setattr(square_sums, "recognise_squares", read)
+    network = product(3, 1)
+    assert square_sums.square_sum_bound(network, Target("abs(x-y)", SQUARE)) is None
+    with pytest.raises(AssertionError, match="read"):
+        square_sums.square_sum_bound(network, Target("x*y", SQUARE))
+
+
+def test_a_combination_is_the_sum_of_its_forms() -> None:
+    rng = np.random.default_rng(0)
+    forms = [{int(k): fmpq(int(rng.integers(-3, 4)) or 1, 3) for k in rng.integers(-1, 6, size=4)} for _ in range(20)]
+    weights = [fmpq(int(w), 7) for w in rng.integers(-5, 6, size=20)]
+    for constant in (fmpq(0), fmpq(2, 5)):
+        total = {-1: constant} if constant != 0 else {}
+        for weight, form in zip(weights, forms, strict=True):
+            total = square_sums.add(total, square_sums.scaled(form, weight))
+        assert square_sums.combination(constant, zip(weights, forms, strict=True)) == total
+    assert square_sums.combination(fmpq(1), [(fmpq(-1), {-1: fmpq(1)})]) == {}
