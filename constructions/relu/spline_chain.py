@@ -12,7 +12,7 @@ from approx.approximant import Approximant
 from approx.certification import Certificate
 from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Network
-from approx.numbers import float_up, to_float, to_fmpq
+from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 from constructions.relu._chain_levels import Core, Problem, Settling, bend_levels
 from constructions.relu._chain_symmetry import Bend
@@ -25,6 +25,7 @@ from constructions.relu.square_chain import (
     left_affine,
     make_problem,
     proved_budget,
+    proved_sum,
     stage_names,
 )
 
@@ -51,7 +52,7 @@ def spline_chain(target: Target, eps: Any, *, starts: int = STARTS, fewer_than: 
     Guarantee: the network returned has a certificate with upper <= eps (attached); a priori only `bound` is proved (inf
     where nothing is). The search is a heuristic, deterministic (fixed seeds, counted work).
     `fewer_than` ends the search where it promises no network with fewer weights than these.
-    Cost: (N - 1)(K + 3) + sum (5 m_j - 2) + 2 (K + 1) + K (K - 1)/2 weights and the folds; 20 s to 2 minutes.
+    Cost: (N - 1)(K + 3) + sum (5 m_j - 2) + 2 (K + 1) + K (K - 1)/2 weights and the folds; 5 s to 2 minutes.
     Raises InputError unless eps > 0, starts >= 1 and fewer_than >= 1, RegularityError in several variables,
     UnreachableError when no chain that is certified to meet eps (with fewer weights than `fewer_than`) was found.
     Source: derived; docs/spline-chains.md.
@@ -135,8 +136,10 @@ def _polished(problem: Problem, curve: Curve, solution: _Solution, eps: float) -
         squares = solution.fit.shape.squares
         for j in sorted(range(squares), key=lambda j: -solution.levels[j]):
             levels = [m - (i == j) for i, m in enumerate(solution.levels[:squares])]
+            if levels[j] < 1:
+                continue
             fit = led(solution.fit, curve, eps, np.array(levels), 6, 15)
-            if min(levels) < 1 or expected(fit, curve, np.array(levels)) > 1.05 * eps:
+            if expected(fit, curve, np.array(levels)) > 1.05 * eps:
                 continue
             better = _settled(problem, fit, levels)
             if better is not None and better.key[0] < solution.key[0]:
@@ -152,7 +155,7 @@ def _approximant(target: Target, problem: Problem, solution: _Solution, certific
     return Approximant(
         network=solution.network,
         target=target,
-        bound=float_up(to_fmpq(budget[0].value) + to_fmpq(budget[1].value)) if math.isfinite(budget[0].value) else math.inf,
+        bound=proved_sum(budget),
         budget=budget,
         method=str(DESCRIPTION["name"]),
         statement="Chain of squares on free knots: u_(j+1) = u_j^2 + B_(j+1) + ..., all B_j linear between the knots.",

@@ -130,13 +130,20 @@ def proved_budget(target: Target, problem: Problem, core: Core, bends: tuple[int
     )
 
 
+def proved_sum(budget: tuple[BudgetItem, ...]) -> float:
+    """The bound that the items of a chain's budget make together, inf where nothing is proved."""
+    if not all(math.isfinite(item.value) for item in budget):
+        return math.inf
+    return float_up(sum((to_fmpq(item.value) for item in budget), fmpq(0)))
+
+
 def _approximant(target: Target, problem: Problem, solution: Solution, certificate: Certificate) -> Approximant:
     shape = solution.fit.shape
     budget = proved_budget(target, problem, chain_core(problem, solution.fit, solution.levels), solution.bends)
     return Approximant(
         network=solution.network,
         target=target,
-        bound=float_up(to_fmpq(budget[0].value) + to_fmpq(budget[1].value)) if math.isfinite(budget[0].value) else math.inf,
+        bound=proved_sum(budget),
         budget=budget,
         method=str(DESCRIPTION["name"]),
         statement="Chain of squares v_j = L_j^2, L_(j+1) a linear form of x, v_j, L_j, ...; square j by m_j levels.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import time
 
@@ -62,6 +63,15 @@ HANDLED = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_collection():
+    """Only the expression is timed: a collection of what the whole suite has left takes as long as the limit."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
 def test_refused_within_a_second(text):
     start = time.process_time()
@@ -78,7 +88,7 @@ def test_handled_within_a_few_seconds(text):
     again = to_text(node)
     assert parse(again, canonical=True) == node
     assert to_latex(node)
-    assert time.process_time() - start < 3  # 1.06 was seen on a loaded machine
+    assert time.process_time() - start < 1
     target = Target(node)
     target(0.37)
     target.ball(0.37)
