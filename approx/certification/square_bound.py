@@ -72,7 +72,9 @@ class SquareBound:
         ):
             return None
         program = SquareProgram.of(net)
-        return program if program.levels >= _LEAST_LEVELS and len(program.steps) <= _MOST_STEPS else None
+        # A path of kept units longer than all levels is another sawtooth (of a quotient, say): no model is sharp there.
+        fits = program.levels >= max(_LEAST_LEVELS, program.depth) and len(program.steps) <= _MOST_STEPS
+        return program if fits else None
 
     @cached_property
     def affine(self) -> AffineUnits:

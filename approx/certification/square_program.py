@@ -59,6 +59,14 @@ class SquareProgram:
     levels: int = 0
     signed: set[int] = field(default_factory=lambda: {0})
 
+    @property
+    def depth(self) -> int:
+        """The most kept units on a path from the input to the output."""
+        found = {0: 0}
+        for step in self.steps:
+            found[step.unit] = 1 + max((found[u] for u in {*step.linear, *step.squares}), default=0)
+        return max(found.values())
+
     @classmethod
     def of(cls, network: Network) -> SquareProgram:
         """The program of a network with rational weights and one output; O(weights) rational operations."""

@@ -18,6 +18,7 @@ from constructions.relu import piecewise_polynomial as _piecewise_polynomial
 from constructions.relu import polynomial as _polynomial
 from constructions.relu import power_taylor as _power_taylor
 from constructions.relu import powers as _powers
+from constructions.relu import quotient_chain as _quotient_chain
 from constructions.relu import relu_power as _relu_power
 from constructions.relu import simplicial as _simplicial
 from constructions.relu import spline_chain as _spline_chain
@@ -36,6 +37,7 @@ from constructions.relu.polynomial import polynomial
 from constructions.relu.power_taylor import power_taylor
 from constructions.relu.powers import powers
 from constructions.relu.product import product
+from constructions.relu.quotient_chain import quotient_chain
 from constructions.relu.relu_power import relu_power
 from constructions.relu.simplicial import simplicial
 from constructions.relu.spline_chain import spline_chain
@@ -51,6 +53,7 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (powers, (1,), _powers.DESCRIPTION, _at_least("powers")),
     (square_chain, (1,), _square_chain.DESCRIPTION, _at_least("square-chain")),
     (spline_chain, (1,), _spline_chain.DESCRIPTION, _at_least("spline-chain")),
+    (quotient_chain, (1,), _quotient_chain.DESCRIPTION, _at_least("quotient-chain")),
     (polynomial, (1,), _polynomial.DESCRIPTION, _at_least("polynomial")),
     (piecewise_linear, (1,), _piecewise_linear.DESCRIPTION, {"estimate": piecewise_linear_weights}),
     (
@@ -86,6 +89,7 @@ __all__ = [
     "power_taylor",
     "powers",
     "product",
+    "quotient_chain",
     "relu_power",
     "simplicial",
     "spline_chain",

@@ -1,6 +1,6 @@
-"""What is proved about a chain of squares before its network is certified? An upper bound of sup |f - net|, in balls.
+"""What is proved about a chain before its network is certified? An upper bound of sup |f - net|, in balls.
 
-Write P for the function that the network would compute with exact squares and unrounded weights. Then
+Write P for the function that the network would compute with exact squares, exact quotients and unrounded weights. Then
 
     |f - net| <= |f - P| + |P - net|.
 
@@ -8,11 +8,12 @@ First term: on cells [c - r, c + r] without a kink of P, f(c + h) - P(c + h) = s
 Taylor coefficients at c and d_n an enclosure of the n-th over the whole cell (Lagrange's remainder), so it is at most
 sum |d_k| r^k. Cells are bisected, kinks are cut out by cells so small that natural enclosures suffice.
 
-Second term: net is P with every square q_j perturbed by at most eps_j = 4^-(m_j+1)/2 (P16 Proposition 2, centred) and
+Second term: net is P with every square q_j perturbed by at most eps_j = 4^-(m_j+1)/2 (P16 Proposition 2, centred; every
+quotient u^2 / s by s eps_j) and
 every unit's form by the rounding of its weights. P is a piecewise smooth Lipschitz function of these perturbations, so
 by the mean value theorem the difference is at most sum_j sup |dP/dq_j| eps_j, with the derivatives (reverse
 accumulation, relu' in [0, 1] where its sign is open) enclosed at all perturbed values of the cell. An argument beyond
-1 by o costs o (1 + o) more.
+1 by o costs o (1 + o) more, one beyond s by o costs o (1 + o / s).
 """
 
 from __future__ import annotations
@@ -36,9 +37,13 @@ Series = list[arb]
 
 @dataclass
 class Tape:
-    """A Writer that records units and exact squares: node 0 is the variable, then (kind, form, error) in order."""
+    """A Writer that records units, exact squares and quotients: node 0 is the variable, then (kind, form, error) in order.
+
+    `scales` has the form of s of every quotient u^2 / s, by its node; the node before it is u - s, whose range must be sharp.
+    """
 
     nodes: list[tuple[str, Form, fmpq]] = field(default_factory=list)
+    scales: dict[int, Form] = field(default_factory=dict)
 
     def relu(self, form: Form) -> Form:
         """The form of a new unit."""
@@ -48,11 +53,18 @@ class Tape:
         """The form of a new exact square that stands for one with this many levels."""
         return self._add("square", form, fmpq(1, 2 * 4 ** (levels + 1)))
 
+    def quotient(self, form: Form, scale: Form, read: Form, levels: int) -> Form:
+        """The form of a new exact quotient that stands for one with this many levels."""
+        self._add("excess", form - scale, fmpq(0))
+        found = self._add("quotient", form, fmpq(1, 2 * 4 ** (levels + 1)))
+        self.scales[len(self.nodes)] = scale
+        return found
+
     def close(self, output: Form, defects: list[fmpq]) -> None:
         """Adds the output and the errors by the rounding of the weights, one per unit and the output's last."""
         self.nodes.append(("output", output, fmpq(0)))
         waiting = iter(defects)
-        self.nodes = [(k, f, e if k == "square" else next(waiting)) for k, f, e in self.nodes]
+        self.nodes = [(k, f, next(waiting) if k in ("relu", "output") else e) for k, f, e in self.nodes]
 
     def _add(self, kind: str, form: Form, error: fmpq) -> Form:
         self.nodes.append((kind, form, error))
@@ -74,6 +86,9 @@ class _Compiled:
             (kind, [(u, to_arb(w)) for u, w in form.terms.items()], to_arb(form.constant), to_arb(error))
             for kind, form, error in tape.nodes
         ]
+        self.scales = {
+            n: ([(u, to_arb(w)) for u, w in form.terms.items()], to_arb(form.constant)) for n, form in tape.scales.items()
+        }
 
     def series(self, ball: arb, centre: arb, radius: arb) -> tuple[list[Series], list[Series], list[arb]]:
         """Of all nodes: Taylor coefficients at the centre and over the ball, and ranges; raises _Kink."""
@@ -85,6 +100,10 @@ class _Compiled:
             tail = _combination(tails, terms, constant, ORDER)
             if kind == "square":
                 head, tail = _squared(head), _squared(tail)
+            elif kind == "quotient":
+                below = self.scales[len(heads)]
+                head = _divided(_squared(head), _combination(heads, *below, ORDER - 1))
+                tail = _divided(_squared(tail), _combination(tails, *below, ORDER))
             extent = _range(head, tail[ORDER], radius)
             if kind == "relu":
                 if extent <= 0:
@@ -104,12 +123,16 @@ class _Compiled:
             form = constant
             for u, w in terms:
                 form = form + w * values[u]
+            if kind == "quotient":
+                below, constant = self.scales[len(values)]
+                form = form * form / sum((w * values[u] for u, w in below), constant)
             values.append(form * form if kind == "square" else ball_relu(form) if kind == "relu" else form)
         return values
 
     def perturbation(self, values: list[arb]) -> arb:
         """An upper bound of |P - net| where all nodes of P are in these balls."""
         errors, slopes, sources = [arb(0)], [arb(1)], [arb(0)]
+        falls = {}  # dq/ds of the quotients
         for kind, terms, constant, error in self.nodes:
             spread, form = arb(0), constant
             for u, w in terms:
@@ -121,6 +144,16 @@ class _Compiled:
                 error = error + over * (1 + over)
                 slopes.append(2 * wide)
                 errors.append((2 * absolute(form) + spread) * spread + error)
+            elif kind == "quotient":
+                below, bottom = self.scales[len(errors)]
+                moved = sum((absolute(w) * errors[u] for u, w in below), arb(0))
+                bottom = sum((w * values[u] for u, w in below), bottom) + arb(0, 1) * moved
+                wide = form + arb(0, 1) * spread
+                ratio, over = wide / bottom, ball_relu(values[len(errors) - 1] + arb(0, 1) * errors[-1])
+                error = bottom * error + over * (1 + over / bottom)
+                slopes.append(2 * ratio)
+                falls[len(errors)] = -ratio * ratio
+                errors.append(2 * absolute(ratio) * spread + ratio * ratio * moved + error)
             else:
                 wide = form + arb(0, 1) * (spread + error)
                 slopes.append(_step(wide) if kind == "relu" else arb(1))
@@ -132,9 +165,11 @@ class _Compiled:
         for number in range(len(self.nodes), 0, -1):
             kind, terms, _, _ = self.nodes[number - 1]
             inner = adjoint[number] * slopes[number]
-            total = total + absolute(adjoint[number] if kind == "square" else inner) * sources[number]
+            total = total + absolute(adjoint[number] if kind in ("square", "quotient") else inner) * sources[number]
             for u, w in terms:
                 adjoint[u] = adjoint[u] + inner * w
+            for u, w in self.scales[number][0] if kind == "quotient" else ():
+                adjoint[u] = adjoint[u] + adjoint[number] * falls[number] * w
         return total
 
 
@@ -234,4 +269,13 @@ def _squared(form: Series) -> Series:
             total = total + form[i] * form[k - i]
         total = 2 * total
         result.append(total + form[k // 2] * form[k // 2] if k % 2 == 0 else total)
+    return result
+
+
+def _divided(form: Series, below: Series) -> Series:
+    result: Series = []
+    for k, value in enumerate(form):
+        for i in range(k):
+            value = value - result[i] * below[k - i]
+        result.append(value / below[0])
     return result

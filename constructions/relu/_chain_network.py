@@ -12,7 +12,7 @@ from approx.numbers import to_float, to_fmpq
 from constructions.relu._chain_fit import Fit
 from constructions.relu._chain_model import Array, forward
 from constructions.relu._chain_symmetry import Bend, Fold, Stage
-from constructions.relu.square import square_form
+from constructions.relu.square import square_error, square_form
 
 
 def rounded(form: Form) -> Form:
@@ -29,6 +29,9 @@ class Writer(Protocol):
 
     def square(self, form: Form, levels: int) -> Form:
         """The form of the square of a form with values in [0, 1]."""
+
+    def quotient(self, form: Form, scale: Form, read: Form, levels: int) -> Form:
+        """The form of u^2 / s, 0 <= u <= s, for a unit u and a unit s (or the constant 1); `read` has the value of s."""
 
 
 class NetworkWriter:
@@ -48,6 +51,10 @@ class NetworkWriter:
     def square(self, form: Form, levels: int) -> Form:
         """The centred sawtooth square of a unit."""
         return square_form(self.builder, form, levels, centred=True)
+
+    def quotient(self, form: Form, scale: Form, read: Form, levels: int) -> Form:
+        """The centred sawtooth quotient of a unit by a unit; the constant of the centring as a share of `read`."""
+        return square_form(self.builder, form, levels, scale=scale) - square_error(levels, True) * read
 
     def output(self, form: Form) -> Form:
         """The rounded form; its defect is recorded."""

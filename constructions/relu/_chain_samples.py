@@ -34,14 +34,13 @@ class SampleWriter:
 
     def square(self, form: Form, levels: int) -> Form:
         """The form of the centred sawtooth square of a non-negative form; beyond 1 as the network goes on."""
-        u = self.at(form)
-        inside = np.minimum(u, 1)
-        scaled = inside * 2.0**levels
-        r = scaled - np.floor(scaled)
-        result = inside * inside + (r * (1 - r) - 0.125) * 4.0**-levels
-        if u.max() > 1:
-            result = result + (u - inside) * _SLOPES.get(levels, 1.0)
-        return self._add(result)
+        return self._add(_centred(self.at(form), levels))
+
+    def quotient(self, form: Form, scale: Form, read: Form, levels: int) -> Form:
+        """The form of the centred sawtooth quotient; `read` is the scale as a form that costs the network less."""
+        below = self.at(scale)
+        tiny = np.maximum(below, np.finfo(float).tiny)
+        return self._add(below * _centred(self.at(form) / tiny, levels))
 
     def at(self, form: Form) -> Array:
         """The values of a form, its weights rounded as those of the network."""
@@ -54,3 +53,13 @@ class SampleWriter:
     def _add(self, values: Array) -> Form:
         self.values.append(values)
         return Form({len(self.values) - 1: fmpq(1)})
+
+
+def _centred(u: Array, levels: int) -> Array:
+    inside = np.minimum(u, 1)
+    scaled = inside * 2.0**levels
+    r = scaled - np.floor(scaled)
+    result = inside * inside + (r * (1 - r) - 0.125) * 4.0**-levels
+    if u.max() > 1:
+        result = result + (u - inside) * _SLOPES.get(levels, 1.0)
+    return np.asarray(result)

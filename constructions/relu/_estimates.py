@@ -10,7 +10,10 @@ from approx.errors import ApproxError
 from approx.targets import Target
 
 #: What the cheapest networks of a family cost before accuracy matters.
-_FLOORS = {"powers": 0, "polynomial": 40, "square-chain": 10, "spline-chain": 40, "composition": 40, "local-taylor": 250}
+_FLOORS = {
+    "powers": 0, "polynomial": 40, "quotient-chain": 9, "square-chain": 10, "spline-chain": 40, "composition": 40,
+    "local-taylor": 250,
+}
 
 
 def floor_of(name: str) -> int:

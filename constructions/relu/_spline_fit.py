@@ -1,4 +1,4 @@
-"""Which parameters bring a chain of squares on free knots close to a function? Variable projection, Levenberg-Marquardt.
+"""Which parameters bring a chain of quotients on free knots close to a function? Variable projection, Levenberg-Marquardt.
 
 Everything here is a guess (a heuristic): the network that follows is exact and its certificate decides. Deterministic.
 """
@@ -26,6 +26,7 @@ from constructions.relu._spline_model import (
 FINER = 40  # points per cell on which fits are judged
 SMALLEST = 1e-9  # cells shorter than this are refused: their knots would not be told apart
 LEAST = 1e-18  # damping below which nothing changes
+STEEPEST = 1e6  # ratio of the largest to the least s_j beyond which chains are refused
 
 
 class Curve:
@@ -55,16 +56,24 @@ def admissible(shape: SplineShape, theta: Array) -> bool:
     return bool(np.isfinite(theta).all() and (np.diff(knots(shape, theta)) > SMALLEST).all())
 
 
+def _sound(state: SplineState) -> bool:
+    """Whether all s_j are positive, none of them steeper than STEEPEST, and all values are finite."""
+    return all(float(s.min()) > float(s.max()) / STEEPEST for s in state.bottoms) and bool(np.isfinite(state.features).all())
+
+
 def _projected(shape: SplineShape, theta: Array, curve: Curve, weights: Array) -> tuple[Array, float]:
     """The parameters with the best linear ones for these nonlinear ones, and the weighted sum of squares left."""
     with np.errstate(all="ignore"):
-        matrix = forward(shape, theta, shape.hats).features
-        y = curve.value(shape.hats @ knots(shape, theta))
-        if not (np.isfinite(matrix).all() and np.isfinite(y).all()):
+        state = forward(shape, theta, shape.hats)
+        matrix, y = state.features, curve.value(shape.hats @ knots(shape, theta))
+        if not (_sound(state) and np.isfinite(y).all()):
             return theta, np.inf
         matrix, y = matrix * weights[:, None], y * weights
         scale = np.abs(matrix).max(axis=0) + 1e-300
-        u, s, vt = np.linalg.svd(matrix / scale, full_matrices=False)
+        try:
+            u, s, vt = np.linalg.svd(matrix / scale, full_matrices=False)
+        except np.linalg.LinAlgError:
+            return theta, np.inf
         inverse = np.where(s > 1e-13 * s[0], 1 / s, 0.0)
         linear = vt.T @ (inverse * (u.T @ y)) / scale
         linear = linear + vt.T @ (inverse * (u.T @ (y - matrix @ linear))) / scale
@@ -144,10 +153,10 @@ def _rms(shape: SplineShape, theta: Array, curve: Curve) -> float:
 def shrunk(
     fit: SplineFit, curve: Curve, eps: float, iterations: int, levels: Array | None = None, weights: Array | None = None
 ) -> SplineFit:
-    """The fit moved to where the squares need fewer levels: (rms / eps)^2 / 2 + sum_j log rms D_j made smaller.
+    """The fit moved to where the units need fewer levels: (rms / eps)^2 / 2 + sum_j log rms E_j made smaller.
 
-    D_j is the sensitivity of the output to square j. With `levels` m_j given, the sum of mean squares of the errors
-    D_j 4^-(m_j + 1) / 2 over eps takes the place of the logarithms: the least error for these levels.
+    E_j is the sensitivity of the output to unit j. With `levels` m_j given, the sum of mean squares of the errors
+    E_j 4^-(m_j + 1) / 2 over eps takes the place of the logarithms: the least error for these levels.
     Gauss-Newton for both parts, the logarithms majorised by squares.
     """
     shape, theta = fit.shape, fit.theta
@@ -157,12 +166,16 @@ def shrunk(
     def cost(parameters: Array) -> tuple[float, Array]:
         with np.errstate(all="ignore"):
             errors, state = _errors(shape, parameters, curve)
+            if not _sound(state):
+                return np.inf, root
             parts = np.array([(d * d).sum() for d in sensitivities(shape, parameters, state)])
             demand = np.log(parts).sum() if given is None else (given**2 * parts).sum()
             total = 0.5 * float(((root * errors) ** 2).sum() + demand)
         return (total if total == total else np.inf), root * errors
 
     now, _ = cost(theta)
+    if not np.isfinite(now):
+        return fit
     damping, slow = 1e-6, 0
     for _ in range(iterations):
         state = forward(shape, theta, shape.hats, tangents=True)
@@ -198,7 +211,7 @@ def shrunk(
 
 
 def expected(fit: SplineFit, curve: Curve, levels: Array) -> float:
-    """The largest error on finer points when every square errs as much as its levels allow (a guess of the network's)."""
+    """The largest error on finer points when every unit errs as much as its levels allow (a guess of the network's)."""
     _, errors, parts = judged(fit, curve)
     worst = float((errors + sum(np.abs(d) * c for d, c in zip(parts, 4.0 ** -(levels + 1) / 2, strict=True))).max())
     return worst if worst == worst else np.inf
@@ -210,7 +223,7 @@ def led(fit: SplineFit, curve: Curve, eps: float, levels: Array, rounds: int, it
     weights = np.ones(len(fit.shape.hats))
     for _ in range(rounds):
         errors = np.abs(_errors(fit.shape, fit.theta, curve)[0])
-        weights = weights * np.sqrt(errors / errors.max() + 0.03)
+        weights = weights * np.sqrt(errors / (errors.max() + 1e-300) + 0.03)
         weights = weights / np.sqrt(np.mean(weights**2))
         fit = shrunk(fit, curve, eps, iterations, levels, weights)
         size = expected(fit, curve, levels)
@@ -225,7 +238,7 @@ def balanced(fit: SplineFit, curve: Curve, rounds: int, iterations: int) -> Spli
     weights = np.ones(len(fit.shape.hats))
     for _ in range(rounds):
         errors = np.abs(_errors(fit.shape, fit.theta, curve)[0])
-        weights = weights * np.sqrt(errors / errors.max() + 0.03)
+        weights = weights * np.sqrt(errors / (errors.max() + 1e-300) + 0.03)
         weights = weights / np.sqrt(np.mean(weights**2))
         fit = fitted(fit, curve, iterations, 1e-4, weights)
         size = judged(fit, curve)[0]
@@ -235,31 +248,32 @@ def balanced(fit: SplineFit, curve: Curve, rounds: int, iterations: int) -> Spli
 
 
 def judged(fit: SplineFit, curve: Curve) -> tuple[float, Array, list[Array]]:
-    """On finer points: the largest error, all errors, the sensitivities of the squares."""
+    """On finer points: the largest error, all errors, the sensitivities of the units."""
     shape = fit.shape
     fine = hat_values(shape.cells, FINER)
     with np.errstate(all="ignore"):
-        state = forward(shape, fit.theta, fine, forward(shape, fit.theta, shape.hats))
+        state = forward(shape, fit.theta, fine)
         errors = np.abs(state.features @ fit.theta[shape.nonlinear :] - curve.value(fine @ knots(shape, fit.theta)))
-        worst = float(errors.max())
+        worst = float(errors.max()) if _sound(state) else np.inf
     return (worst if worst == worst else np.inf), errors, sensitivities(shape, fit.theta, state)
 
 
 def finer(fit: SplineFit, cells: int, curve: Curve) -> SplineFit:
     """About the same chain with another number of cells: nodal values read off their even and their odd sequences.
 
-    Good chains have a zig-zag in their first unit, so that nodal values at even and at odd knots are two smooth
+    Good chains have a zig-zag in the ratio of their first unit, so that nodal values at even and at odd knots are two smooth
     sequences; either is interpolated at the places of the new knots. The same for the lengths of the cells.
     """
-    old, new = fit.shape, SplineShape(cells, fit.shape.squares)
+    old, new = fit.shape, SplineShape(cells, fit.shape.quotients)
     theta = np.zeros(new.size)
     middles = (np.arange(cells) + 0.5) * old.cells / cells - 0.5
     lengths = np.exp(_alternating(np.log(np.diff(knots(old, fit.theta))), middles))
     theta[: cells - 1] = (np.cumsum(lengths) / lengths.sum())[:-1]
     places = np.arange(cells + 1) * old.cells / cells
-    for before, after in zip(old.nodal, new.nodal, strict=True):
-        theta[after] = _alternating(fit.theta[before], places)
-    for kept, same in zip(old.beta, new.beta, strict=True):
+    for before, after in zip((*old.tops, *old.bottoms), (*new.tops, *new.bottoms), strict=True):
+        if before is not None and after is not None:
+            theta[after] = _alternating(fit.theta[before], places)
+    for kept, same in zip((*old.alpha, *old.beta), (*new.alpha, *new.beta), strict=True):
         theta[list(same)] = fit.theta[list(kept)]
     theta, cost = _projected(new, theta, curve, np.ones(len(new.hats)))
     return SplineFit(new, theta, float(np.sqrt(cost / len(new.hats))))

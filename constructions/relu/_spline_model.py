@@ -1,16 +1,19 @@
-"""What function does a chain of squares on free knots compute? Its parameters, values and derivatives by them.
+"""What function does a chain of quotients on free knots compute? Its parameters, values and derivatives by them.
 
-With knots k_0 < ... < k_N and functions B_j, A that are linear between them, a spline chain of K squares is
+With knots k_0 < ... < k_N and functions W_j, S_j, A that are linear between them, a chain of K quotients is
 
-    u_1 = B_1,   u_{j+1} = (u_j^2 + sum_{2<=i<=j} b_ji u_i + B_{j+1} - low_j) / range_j  in [0, 1],
-    y   = A + sum_{i>=2} a_i u_i + omega u_K^2.
+    w_j = W_j + sum_{i<j} a_ji q_i,   s_j = S_j + sum_{i<j} b_ji q_i > 0,   q_j = w_j^2 / s_j,
+    y   = A + sum_j c_j q_j.
 
-N = 1 is a chain of squares of one affine unit, K = 1 the piecewise quadratic of `piecewise-polynomial`. Everything is
-seen in the variable s in [0, N] in which the knots are 0, ..., N: there the units are fixed polynomials of the nodal
-values, and the knots enter only through x = X(s), X linear between the knots. So the residual y(s) - f(X(s)) is smooth
-in all parameters, knots as well, which it is not on points fixed in x.
+Where s_j is the constant 1 the quotient is a square; `SplineShape.quotients` says which are not. N = 1 has no knots, one
+square alone is the piecewise quadratic of `piecewise-polynomial`. Everything is seen in the variable s in [0, N] in which
+the knots are 0, ..., N: there the units are fixed rational functions of the nodal values, and the knots enter only
+through x = X(s), X linear between the knots. So the residual y(s) - f(X(s)) is smooth in all parameters, knots as
+well, which it is not on points fixed in x. The scale of every unit is free (w_j and s_j times a number): fits find better
+valleys so than with a_j(j-1) = 1.
 
-Parameters are one vector: inner knots, for every square its B_j and b_ji, then the linear ones A, a_i, omega.
+Parameters are one vector: inner knots, for every j its W_j, the logarithms of the nodal values of S_j, a_ji and b_ji,
+then the linear ones A, c_1, ..., c_K.
 """
 
 from __future__ import annotations
@@ -23,51 +26,71 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-POINTS = 10  # Chebyshev points inside every cell on which chains are fitted
+POINTS = 10  # Chebyshev points inside every cell on which chains are fitted, more where there are few cells
+LEAST_POINTS = 80
 
 
 @dataclass(frozen=True)
 class SplineShape:
-    """The discrete part: N cells, K squares; where the parameters stand."""
+    """The discrete part: N cells, which of the K units are quotients (the others are squares); where parameters stand."""
 
     cells: int
-    squares: int
-    nodal: tuple[slice, ...] = field(init=False)
+    quotients: tuple[bool, ...]
+    tops: tuple[slice, ...] = field(init=False)
+    bottoms: tuple[slice | None, ...] = field(init=False)
+    alpha: tuple[range, ...] = field(init=False)
     beta: tuple[range, ...] = field(init=False)
     nonlinear: int = field(init=False)
 
     def __post_init__(self) -> None:
         n = self.cells - 1
-        nodal, beta = [], []
-        for j in range(self.squares):
-            beta.append(range(n, n + max(0, j - 1)))
-            n += max(0, j - 1)
-            nodal.append(slice(n, n + self.cells + 1))
+        tops, bottoms, alpha, beta = [], [], [], []
+        for j, quotient in enumerate(self.quotients):
+            tops.append(slice(n, n + self.cells + 1))
             n += self.cells + 1
-        object.__setattr__(self, "nodal", tuple(nodal))
+            bottoms.append(slice(n, n + self.cells + 1) if quotient else None)
+            n += self.cells + 1 if quotient else 0
+            alpha.append(range(n, n + j))
+            n += j
+            beta.append(range(n, n + (j if quotient else 0)))
+            n += j if quotient else 0
+        object.__setattr__(self, "tops", tuple(tops))
+        object.__setattr__(self, "bottoms", tuple(bottoms))
+        object.__setattr__(self, "alpha", tuple(alpha))
         object.__setattr__(self, "beta", tuple(beta))
         object.__setattr__(self, "nonlinear", n)
 
     @property
+    def units(self) -> int:
+        """K, the number of squares and quotients."""
+        return len(self.quotients)
+
+    @property
     def size(self) -> int:
         """The number of parameters."""
-        return self.nonlinear + self.cells + 1 + self.squares
+        return self.nonlinear + self.cells + 1 + self.units
 
     @property
     def base(self) -> slice:
-        """The places of the nodal values of A; a_2, ..., a_K and omega follow."""
+        """The places of the nodal values of A; c_1, ..., c_K follow."""
         return slice(self.nonlinear, self.nonlinear + self.cells + 1)
 
     @property
+    def per_knot(self) -> int:
+        """Weights of one inner knot: its hinge's two, and one in every function that is linear between the knots."""
+        return 3 + self.units + sum(self.quotients)
+
+    @property
     def extra(self) -> int:
-        """Weights besides the 5 m_j - 2 of the squares: hinges, affine parts, skips."""
-        n, k = self.cells - 1, self.squares
-        return n * (k + 3) + 2 * (k + 1) + k * (k - 1) // 2
+        """Weights besides the 5 m_j - 2 of the squares and quotients: hinges, affine parts, skips."""
+        k = self.units
+        skips = sum(max(0, j - 2) for j in range(k)) + max(0, k - 2) + sum(j for j in range(k) if self.quotients[j])
+        return (self.cells - 1) * self.per_knot + 2 * (self.per_knot - 2) + skips
 
     @cached_property
     def hats(self) -> Array:
         """Values (points, N + 1) of the hat functions on the points of the fit."""
-        return hat_values(self.cells, POINTS)
+        return hat_values(self.cells, max(POINTS, LEAST_POINTS // self.cells))
 
 
 def hat_values(cells: int, points: int) -> Array:
@@ -84,100 +107,106 @@ def knots(shape: SplineShape, theta: Array, ends: tuple[float, float] = (0.0, 1.
 
 @dataclass
 class SplineState:
-    """Values at points: units, normalisations, features of the output; and derivatives (points, parameters) of units."""
+    """Values at points, one array per unit: s_j, the ratios z_j = w_j / s_j, q_j; derivatives (points, parameters)."""
 
-    units: list[Array]
-    lows: list[float]
-    ranges: list[float]
+    bottoms: list[Array]
+    ratios: list[Array]
+    values: list[Array]
     features: Array
-    tangents: list[Array]
-    widths: list[Array]
+    moving_bottoms: list[Array]
+    moving_ratios: list[Array]
+    moving_values: list[Array]
 
 
-def forward(
-    shape: SplineShape, theta: Array, hats: Array, like: SplineState | None = None, tangents: bool = False
-) -> SplineState:
-    """The State at the points of these hat values; `like` gives the normalisation, else it is that of the points."""
-    units: list[Array] = []
-    state = SplineState(units, [], [], hats, [], [])
-    for j in range(shape.squares):
-        change = np.zeros((len(hats), shape.size)) if tangents else None
-        form = hats @ theta[shape.nodal[j]]
-        if change is not None:
-            change[:, shape.nodal[j]] = hats
-        if j:
-            form = form + units[-1] ** 2
-            if change is not None:
-                change += 2 * units[-1][:, None] * state.tangents[-1]
-            for place, i in zip(shape.beta[j], range(1, j), strict=True):
-                form = form + theta[place] * units[i]
-                if change is not None:
-                    change += theta[place] * state.tangents[i]
-                    change[:, place] += units[i]
-        low = like.lows[j] if like else float(form.min())
-        width = like.ranges[j] if like else float(np.ptp(form)) + 1e-300
-        unit = (form - low) / width
-        if change is not None:
-            first = change[form.argmin()].copy()
-            rise = change[form.argmax()] - first
-            state.tangents.append((change - first - unit[:, None] * rise) / width)
-            state.widths.append(rise)
-        units.append(unit)
-        state.lows.append(low)
-        state.ranges.append(width)
-    state.features = np.column_stack([hats, *units[1:], units[-1] ** 2])
+def forward(shape: SplineShape, theta: Array, hats: Array, tangents: bool = False) -> SplineState:
+    """The State at the points of these hat values, with derivatives if asked; the caller guards against s_j <= 0."""
+    state = SplineState([], [], [], hats, [], [], [])
+    q, dq = state.values, state.moving_values
+    zero = np.zeros((len(hats), shape.size))
+    for j, place in enumerate(shape.bottoms):
+        top, bottom = hats @ theta[shape.tops[j]], np.ones(len(hats))
+        if place is not None:
+            nodal = hats * np.exp(theta[place])
+            bottom = nodal.sum(axis=1)
+        reads = [(theta[p], i, p) for i, p in enumerate(shape.alpha[j])]
+        below = [(theta[p], i, p) for i, p in enumerate(shape.beta[j])]
+        for a, i, _ in reads:
+            top = top + a * q[i]
+        for b, i, _ in below:
+            bottom = bottom + b * q[i]
+        ratio = top / bottom
+        if tangents:
+            moved, under = zero.copy(), zero.copy() if place is not None else zero
+            moved[:, shape.tops[j]] = hats
+            if place is not None:
+                under[:, place] = nodal
+            for total, terms in ((moved, reads), (under, below)):
+                for a, i, p in terms:
+                    total += a * dq[i]
+                    total[:, p] += q[i]
+            turn = (moved - ratio[:, None] * under) / bottom[:, None]
+            state.moving_bottoms.append(under)
+            state.moving_ratios.append(turn)
+            dq.append(ratio[:, None] * (moved + bottom[:, None] * turn))
+        state.bottoms.append(bottom)
+        state.ratios.append(ratio)
+        q.append(ratio * top)
+    state.features = np.column_stack([hats, *q])
     return state
-
-
-def sensitivities(shape: SplineShape, theta: Array, state: SplineState) -> list[Array]:
-    """The derivatives dy/d(u_j^2) of the output by every square: reverse accumulation by hand."""
-    k, last = shape.squares, shape.size - 1
-    one = np.ones(len(state.units[0]))
-    slopes = [0 * one, *(theta[last - k + j] * one for j in range(1, k))]
-    result = [one] * k
-    for j in range(k - 1, -1, -1):
-        result[j] = theta[last] * one if j == k - 1 else slopes[j + 1] / state.ranges[j + 1]
-        slopes[j] = slopes[j] + 2 * state.units[j] * result[j]
-        for place, i in zip(shape.beta[j], range(1, j), strict=True):
-            slopes[i] = slopes[i] + theta[place] * slopes[j] / state.ranges[j]
-    return result
 
 
 def value_tangents(shape: SplineShape, theta: Array, state: SplineState) -> Array:
     """The derivatives (points, parameters) of the output by all parameters, at fixed s."""
-    k, last = shape.squares, shape.size - 1
-    found = np.zeros((len(state.units[0]), shape.size))
+    found = np.zeros((len(state.features), shape.size))
     found[:, shape.nonlinear :] = state.features
-    for j in range(1, k):
-        found += theta[last - k + j] * state.tangents[j]
-    found += (2 * theta[last] * state.units[-1])[:, None] * state.tangents[-1]
+    for c, moved in zip(theta[shape.base.stop :], state.moving_values, strict=True):
+        found += c * moved
     return found
 
 
+def _reads(shape: SplineShape, theta: Array, i: int, j: int) -> tuple[float, float, int, int | None]:
+    """How w_i and s_i read q_j: the coefficients a_ij and b_ij, and the places of those that are parameters."""
+    top, bottom = shape.alpha[i][j], shape.beta[i][j] if shape.quotients[i] else None
+    return float(theta[top]), 0.0 if bottom is None else float(theta[bottom]), top, bottom
+
+
+def sensitivities(shape: SplineShape, theta: Array, state: SplineState) -> list[Array]:
+    """How far an error of the j-th sawtooth of relative size 1 moves the output: D_j s_j (range of z_j)^2.
+
+    D_j = dy/dq_j = c_j + sum_{i>j} D_i (2 z_i dw_i/dq_j - z_i^2 ds_i/dq_j), by reverse accumulation.
+    """
+    slopes: list[Array] = [np.zeros(0)] * shape.units
+    for j in range(shape.units - 1, -1, -1):
+        slopes[j] = np.full(len(state.features), theta[shape.base.stop + j])
+        for i in range(j + 1, shape.units):
+            a, b, _, _ = _reads(shape, theta, i, j)
+            slopes[j] = slopes[j] + slopes[i] * (2 * a * state.ratios[i] - b * state.ratios[i] ** 2)
+    return [d * s * np.ptp(z) ** 2 for d, s, z in zip(slopes, state.bottoms, state.ratios, strict=True)]
+
+
 def sensitivity_tangents(shape: SplineShape, theta: Array, state: SplineState) -> tuple[list[Array], list[Array]]:
-    """The sensitivities of all squares and their derivatives (points, parameters) by all parameters."""
-    k, last, points = shape.squares, shape.size - 1, len(state.units[0])
-    slopes = [np.zeros(points), *(np.full(points, theta[last - k + j]) for j in range(1, k))]
-    moving = [np.zeros((points, shape.size)) for _ in range(k)]
-    for j in range(1, k):
-        moving[j][:, last - k + j] = 1.0
-    values, turns = [np.zeros(0)] * k, [np.zeros((0, 0))] * k
+    """The sensitivities of all units and their derivatives (points, parameters) by all parameters."""
+    k, points = shape.units, len(state.features)
+    slopes: list[Array] = [np.zeros(0)] * k
+    moving: list[Array] = [np.zeros((0, 0))] * k
+    values, turns = list(slopes), list(moving)
     for j in range(k - 1, -1, -1):
-        if j == k - 1:
-            values[j] = np.full(points, theta[last])
-            turns[j] = np.zeros((points, shape.size))
-            turns[j][:, last] = 1.0
-        else:
-            width = state.ranges[j + 1]
-            values[j] = slopes[j + 1] / width
-            turns[j] = (moving[j + 1] - values[j][:, None] * state.widths[j + 1]) / width
-        unit = state.units[j]
-        slopes[j] = slopes[j] + 2 * unit * values[j]
-        moving[j] = moving[j] + (2 * unit)[:, None] * turns[j] + (2 * values[j])[:, None] * state.tangents[j]
-        for place, i in zip(shape.beta[j], range(1, j), strict=True):
-            own = slopes[j] / state.ranges[j]
-            rise = (moving[j] - own[:, None] * state.widths[j]) / state.ranges[j]
-            slopes[i] = slopes[i] + theta[place] * own
-            moving[i] = moving[i] + theta[place] * rise
-            moving[i][:, place] += own
+        slopes[j] = np.full(points, theta[shape.base.stop + j])
+        moving[j] = np.zeros((points, shape.size))
+        moving[j][:, shape.base.stop + j] = 1.0
+        for i in range(j + 1, k):
+            a, b, top, bottom = _reads(shape, theta, i, j)
+            z = state.ratios[i]
+            gain = 2 * a * z - b * z**2
+            slopes[j] = slopes[j] + slopes[i] * gain
+            moving[j] += gain[:, None] * moving[i] + (slopes[i] * (2 * a - 2 * b * z))[:, None] * state.moving_ratios[i]
+            moving[j][:, top] += slopes[i] * 2 * z
+            if bottom is not None:
+                moving[j][:, bottom] -= slopes[i] * z**2
+        z, s, dz = state.ratios[j], state.bottoms[j], state.moving_ratios[j]
+        width = np.ptp(z)
+        widening = dz[z.argmax()] - dz[z.argmin()]
+        values[j] = slopes[j] * s * width**2
+        turns[j] = width**2 * (s[:, None] * moving[j] + slopes[j][:, None] * state.moving_bottoms[j])
+        turns[j] += np.outer(2 * width * slopes[j] * s, widening)
     return values, turns

@@ -14,11 +14,12 @@ import numpy as np
 from constructions.relu._spline_fit import Curve, SplineFit, balanced, finer, fitted, judged, shrunk
 from constructions.relu._spline_model import Array, SplineShape
 
-FIRST = 4  # cells that starts have
 KEPT = 16  # starts that are led on
-ORDERS = {1: 3.0, 2: 4.2, 3: 4.7, 4: 5.0}  # error ~ cells^-order, as observed; it only ranks
 SHARE = 0.65  # of eps, for the fit; the rest is for the squares
 MOST = 100  # cells
+CLOSEST = 2  # starts led on for their small error, whatever they promise
+LED = 2  # fits of one size that are finished
+ROUNDS = 3  # sizes of which some fit was finished
 
 
 def density(curve: Curve) -> tuple[Array, Array]:
@@ -32,66 +33,77 @@ def density(curve: Curve) -> tuple[Array, Array]:
     return (x[1:-2] + x[2:-1]) / 2, size + 0.02 * float(size.mean()) + 1e-300
 
 
-def starts(squares: int, curve: Curve, number: int, seed: int) -> list[SplineFit]:
+def starts(quotients: tuple[bool, ...], cells: int, curve: Curve, number: int, seed: int) -> list[SplineFit]:
     """Fits from seeded random chains: a zig-zag first, everything after it random; the cells more or less graded."""
     points, thick = density(curve)
-    shape = SplineShape(FIRST, squares)
+    shape = SplineShape(cells, quotients)
+    edges = np.concatenate([[0.0], (points[1:] + points[:-1]) / 2, [1.0]])
     found = []
     for k in range(number):
-        rng = np.random.default_rng([seed, squares, k])
+        rng = np.random.default_rng([seed, *quotients, cells, k])
         theta = np.zeros(shape.size)
-        edges = np.concatenate([[0.0], (points[1:] + points[:-1]) / 2, [1.0]])
         mass = np.concatenate([[0.0], np.cumsum((thick / thick.max()) ** (1.0, 1.25, 1.5)[k % 3] * np.diff(edges))])
-        theta[: FIRST - 1] = np.interp(mass[-1] * np.arange(1, FIRST) / FIRST, mass, edges)
-        theta[shape.nodal[0]] = np.arange(FIRST + 1) % 2
-        for j in range(1, squares):
-            theta[shape.nodal[j]] = 0.3 * rng.normal(size=FIRST + 1)
-            theta[list(shape.beta[j])] = rng.normal(size=len(shape.beta[j]))
-        found.append(fitted(SplineFit(shape, theta, np.inf), curve, 40))
+        theta[: cells - 1] = np.interp(mass[-1] * np.arange(1, cells) / cells, mass, edges)
+        for j, (top, bottom) in enumerate(zip(shape.tops, shape.bottoms, strict=True)):
+            heights = 0.5 * rng.normal(size=cells + 1)
+            theta[top] = 0.5 * rng.normal(size=cells + 1) if j else np.arange(cells + 1) % 2
+            theta[list(shape.alpha[j])] = rng.normal(size=j)
+            theta[list(shape.beta[j])] = 0.3 * rng.normal(size=len(shape.beta[j]))
+            if bottom is not None:
+                theta[top] *= np.exp(heights)
+                theta[bottom] = heights
+        found.append(fitted(SplineFit(shape, theta, np.inf), curve, 60))
     return [fit for fit in found if math.isfinite(fit.rms)]
+
+
+def order(shape: SplineShape) -> float:
+    """The error falls about like cells^-order, as observed; it only ranks. A knot has `per_knot` - 1 parameters."""
+    return 3.0 + 0.7 * (shape.per_knot - 4)
 
 
 def promise(fit: SplineFit, curve: Curve, eps: float) -> tuple[float, float]:
     """A guess of (weights, cells) of the network that this chain leads to when cells are added."""
-    shape, k = fit.shape, fit.shape.squares
+    shape, k = fit.shape, fit.shape.units
     worst, _, parts = judged(fit, curve)
     tops = np.array([float(np.abs(d).max()) for d in parts])
     if not (math.isfinite(worst) and np.isfinite(tops).all() and (tops > 0).all()):
         return math.inf, math.inf
-    growth = max(1.0, (0.7 * worst / (SHARE * eps)) ** (1 / ORDERS[k]))
+    growth = max(1.0, (0.7 * worst / (SHARE * eps)) ** (1 / order(shape)))
     cells = growth * shape.cells
     levels = np.maximum(np.log(k * tops / (2 * (1 - SHARE) * eps * growth)) / np.log(4) - 1, 2)
-    return float((5 * levels - 2).sum()) + shape.extra + (cells - shape.cells) * (k + 3), cells
+    return float((5 * levels - 2).sum()) + shape.extra + (cells - shape.cells) * shape.per_knot, cells
 
 
-def climb(squares: int, curve: Curve, eps: float, number: int, limit: float, seed: int) -> Iterator[SplineFit]:
-    """Chains whose fit leaves something of eps to the squares, with as few cells as are found and with a few more.
+def climb(
+    quotients: tuple[bool, ...], first: int, curve: Curve, eps: float, number: int, limit: float, seed: int
+) -> Iterator[SplineFit]:
+    """Chains whose fit leaves something of eps to the units, with as few cells as are found and with a few more.
 
-    Ends where the best promise exceeds `limit` weights or MOST cells. Cost: `number` starts of 40 steps, then 40 steps
-    per chain and size.
+    Starts have `first` cells. Ends where the best promise exceeds `limit` weights or MOST cells. Cost: `number` starts of
+    60 steps, then 40 steps per chain and size.
     """
-    pool = _best(starts(squares, curve, number, seed), curve, eps, KEPT)
+    pool = _best(starts(quotients, first, curve, number, seed), curve, eps, KEPT)
     pool = _best(pool + [shrunk(fit, curve, 0.3 * fit.rms, 60) for fit in pool], curve, eps, KEPT)
     reached = 0
-    cells = FIRST
+    cells = first
     while True:
-        if cells > FIRST:
-            pool = [fitted(finer(fit, cells, curve), curve, 40, 3e-3) for fit in pool]
+        if cells > first:
+            pool = [fitted(finer(fit, cells, curve), curve, 60) for fit in pool]
             if cells <= 8:
                 pool += [shrunk(fit, curve, 0.3 * fit.rms, 20) for fit in pool[:4]]
         pool = _best(pool, curve, eps, max(3, KEPT - 2 - cells))
         if not pool:
             return
-        weights, wanted = promise(pool[0], curve, eps)
+        weights, wanted = min(promise(fit, curve, eps) for fit in pool)
         if weights > limit or wanted > MOST:
             return
-        if judged(pool[0], curve)[0] <= 2 * eps:  # Lawson's weights may bring it down to eps
-            sizes = range(2, FIRST + 1) if cells == FIRST else (cells - 1, cells)
-            close = [fit for leader in pool[:2] for size in sizes if (fit := _finished(leader, size, curve, eps))]
-            yield from close
-            reached += bool(close)
-            if reached == 4 or any(judged(fit, curve)[0] <= 0.6 * eps for fit in close):
-                return
+        leaders = [fit for fit in pool if judged(fit, curve)[0] <= 2 * eps]  # Lawson's weights may bring it down to eps
+        sizes = range(min(2, first), first + 1) if cells == first else (cells - 1, cells)
+        close = [fit for leader in leaders[:LED] for size in sizes if (fit := _finished(leader, size, curve, eps))]
+        yield from close
+        reached += bool(close)
+        if reached == ROUNDS or any(judged(fit, curve)[0] <= 0.6 * eps for fit in close):
+            return
         cells += max(2, cells // 8 // 2 * 2)
 
 
@@ -106,10 +118,12 @@ def _finished(fit: SplineFit, cells: int, curve: Curve, eps: float) -> SplineFit
 
 
 def _best(fits: list[SplineFit], curve: Curve, eps: float, kept: int) -> list[SplineFit]:
-    """The fits with the best promises, of several with about the same one."""
+    """The fits with the best promises, of several with about the same one, and the CLOSEST that are closest now."""
     ranked = sorted(((promise(fit, curve, eps)[0], k) for k, fit in enumerate(fits)))
+    ranked = [(value, k) for value, k in ranked if math.isfinite(value)]
     chosen: list[tuple[float, int]] = []
     for value, k in ranked:
-        if math.isfinite(value) and all(abs(value - other) > 0.3 for other, _ in chosen) and len(chosen) < kept:
+        if all(abs(value - other) > 0.3 for other, _ in chosen) and len(chosen) < kept:
             chosen.append((value, k))
-    return [fits[k] for _, k in chosen]
+    closest = sorted(ranked, key=lambda pair: fits[pair[1]].rms)[:CLOSEST]
+    return [fits[k] for _, k in sorted({*chosen, *closest})]

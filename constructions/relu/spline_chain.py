@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from approx.approximant import Approximant
-from approx.certification import Certificate
-from approx.errors import InputError, RegularityError, UnreachableError
-from approx.networks import Network
-from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
-from constructions.relu._chain_levels import Core, Problem, Settling, bend_levels
-from constructions.relu._chain_symmetry import Bend
-from constructions.relu._spline_fit import Curve, SplineFit, expected, judged, led
-from constructions.relu._spline_network import spline_form
-from constructions.relu._spline_search import climb
-from constructions.relu.square_chain import (
-    certificate_within,
-    folds_only,
-    left_affine,
-    make_problem,
-    proved_budget,
-    proved_sum,
-    stage_names,
-)
+from constructions.relu._spline_solutions import STARTS, Plan, chain_on_knots
 
 DESCRIPTION = {
     "name": "spline-chain",
@@ -37,136 +16,23 @@ DESCRIPTION = {
     "rate": "W = (K + 3) N + 5 K log4(1/eps) with N cells, K squares; error about N^-3, N^-4, N^-5 for K = 1, 2, 3",
     "references": ("P16", "approx"),
 }
-STARTS = 30
-SQUARES = (2, 3)  # one square is `piecewise-polynomial`, four never came out ahead
-POLISHED = 2  # networks whose levels are lowered further
-CANDIDATES = 4  # networks handed to the certificate
+# One square is `piecewise-polynomial`, four never came out ahead.
+PLANS: tuple[Plan, ...] = (((False, False), 4), ((False, False, False), 4))
 
 
 def spline_chain(target: Target, eps: Any, *, starts: int = STARTS, fewer_than: int | None = None) -> Approximant:
-    """The Approximant by a chain of squares on free knots: u_1 a zig-zag, u_(j+1) = u_j^2 + B_(j+1) + ..., B_j linear
-    between the knots; the output linear in them, plus a function that is linear between the knots.
+    """The Approximant by a chain of squares on free knots: w_1 a zig-zag, w_(j+1) = w_j^2 + W_(j+1) + ..., W_j linear
+    between the knots; the output linear in the squares, plus a function that is linear between the knots.
 
     Statement: with one zig-zag over N graded cells, every square bends all cells at once; K squares give every cell a
-    polynomial of degree 2^K whose first K + 2 free coefficients are those of the knot (its place, B_1, ..., B_K, A).
+    polynomial of degree 2^K whose first K + 2 free coefficients are those of the knot (its place, W_1, ..., W_K, A).
     Guarantee: the network returned has a certificate with upper <= eps (attached); a priori only `bound` is proved (inf
     where nothing is). The search is a heuristic, deterministic (fixed seeds, counted work).
     `fewer_than` ends the search where it promises no network with fewer weights than these.
-    Cost: (N - 1)(K + 3) + sum (5 m_j - 2) + 2 (K + 1) + K (K - 1)/2 weights and the folds; 5 s to 2 minutes.
+    Cost: (N - 1)(K + 3) + sum (5 m_j - 2) + O(K^2) weights and the folds; 5 s to 2 minutes.
     Raises InputError unless eps > 0, starts >= 1 and fewer_than >= 1, RegularityError in several variables,
     UnreachableError when no chain that is certified to meet eps (with fewer weights than `fewer_than`) was found.
     Source: derived; docs/spline-chains.md.
     """
-    wanted = to_float(to_fmpq(eps))
-    if not 0 < wanted < math.inf:
-        raise InputError("eps", eps, "a positive number")
-    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
-        raise InputError("starts", starts, "an integer >= 1")
-    if fewer_than is not None and (isinstance(fewer_than, bool) or not isinstance(fewer_than, int) or fewer_than < 1):
-        raise InputError("fewer_than", fewer_than, "an integer >= 1, or None")
-    if target.dimension != 1:
-        raise RegularityError("spline-chain: needs a target of one variable")
-    problem = make_problem(target, wanted)
-    if left_affine(problem):
-        return folds_only(target, problem, str(DESCRIPTION["name"]))
-    with np.errstate(all="ignore"):  # starts that run away overflow, and are dropped for it
-        found = _solutions(problem, starts, math.inf if fewer_than is None else fewer_than)
-    for solution in found[:CANDIDATES]:
-        certificate = certificate_within(solution.network, solution.error, target, wanted)
-        if certificate is not None:
-            return _approximant(target, problem, solution, certificate)
-    raise UnreachableError(f"spline-chain: no chain found with certified error <= {wanted:g}")
-
-
-@dataclass(frozen=True)
-class _Solution:
-    """A network that meets the accuracy on the samples, with its chain and levels (of the squares, then of the bends)."""
-
-    network: Network
-    fit: SplineFit
-    levels: list[int]
-    error: float
-
-    @property
-    def key(self) -> tuple[int, float]:
-        """Fewer weights are better, then a smaller error."""
-        return self.network.size.weights, self.error
-
-
-def _core(fit: SplineFit, levels: list[int]) -> Core:
-    return lambda writer, t: spline_form(writer, t, fit, levels)
-
-
-def _solutions(problem: Problem, starts: int, most: float) -> list[_Solution]:
-    """Networks of the chains that the search finds, fewest weights first, the best ones with fewer levels if possible."""
-    curve = Curve(problem.rest)
-    bends = sum(isinstance(s, Bend) for s in problem.stages)
-    eps = problem.eps * (1 - 0.2 * min(bends, 3))
-    stages = problem.network(lambda _, t: t, [bend_levels(problem)] * bends).size.weights if problem.stages else 0
-    found: list[_Solution] = []
-    for squares in SQUARES:
-        limit = min((s.network.size.weights for s in found), default=most) - stages
-        for fit in climb(squares, curve, eps, starts, limit, seed=5):
-            solution = _settled(problem, fit, _rough(fit, curve, eps))
-            if solution is not None:
-                found.append(solution)
-    found.sort(key=lambda s: s.key)
-    polished = [_polished(problem, curve, s, eps) for s in found[:POLISHED]]
-    return sorted((s for s in [*polished, *found] if s.network.size.weights < most), key=lambda s: s.key)
-
-
-def _rough(fit: SplineFit, curve: Curve, eps: float) -> list[int]:
-    """Levels with which the squares may err by what the fit leaves of eps, in equal parts."""
-    worst, _, parts = judged(fit, curve)
-    room = max(eps - worst, 0.05 * eps) / len(parts)
-    return [max(1, math.ceil(math.log(float(np.abs(d).max()) / (2 * room), 4) - 1.3)) for d in parts]
-
-
-def _settled(problem: Problem, fit: SplineFit, levels: list[int]) -> _Solution | None:
-    """The network with the fewest levels that lowering them one at a time finds; None if out of reach."""
-    squares, bends = fit.shape.squares, [bend_levels(problem)] * sum(isinstance(s, Bend) for s in problem.stages)
-    state = Settling(problem, lambda own: _core(fit, own), squares)
-    current = state.lowered(levels + bends, [1] * squares + [2] * len(bends))
-    return None if current is None else _Solution(state.network(current), fit, current, state.error(current))
-
-
-def _polished(problem: Problem, curve: Curve, solution: _Solution, eps: float) -> _Solution:
-    """The solution after lowering levels one at a time, the chain led each time to where these levels suffice."""
-    while True:
-        squares = solution.fit.shape.squares
-        for j in sorted(range(squares), key=lambda j: -solution.levels[j]):
-            levels = [m - (i == j) for i, m in enumerate(solution.levels[:squares])]
-            if levels[j] < 1:
-                continue
-            fit = led(solution.fit, curve, eps, np.array(levels), 6, 15)
-            if expected(fit, curve, np.array(levels)) > 1.05 * eps:
-                continue
-            better = _settled(problem, fit, levels)
-            if better is not None and better.key[0] < solution.key[0]:
-                solution = better
-                break
-        else:
-            return solution
-
-
-def _approximant(target: Target, problem: Problem, solution: _Solution, certificate: Certificate) -> Approximant:
-    fit, levels, squares = solution.fit, solution.levels, solution.fit.shape.squares
-    budget = proved_budget(target, problem, _core(fit, levels[:squares]), tuple(levels[squares:]))
-    return Approximant(
-        network=solution.network,
-        target=target,
-        bound=proved_sum(budget),
-        budget=budget,
-        method=str(DESCRIPTION["name"]),
-        statement="Chain of squares on free knots: u_(j+1) = u_j^2 + B_(j+1) + ..., all B_j linear between the knots.",
-        parameters={
-            "stages": stage_names(problem),
-            "cells": fit.shape.cells,
-            "squares": squares,
-            "levels": levels[:squares],
-            "bends": levels[squares:],
-            "observed_error": solution.error,
-        },
-        references=("P16", "approx"),
-        certificate=certificate,
-    )
+    statement = "Chain of squares on free knots: w_(j+1) = w_j^2 + W_(j+1) + ..., all W_j linear between the knots."
+    return chain_on_knots(target, eps, str(DESCRIPTION["name"]), statement, PLANS, starts, fewer_than)

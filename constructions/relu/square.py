@@ -47,7 +47,7 @@ def levels_for(error: Any, scale: Any = 1) -> int:
     return max(0, ((whole - 1).bit_length() + 1) // 2 - 1)
 
 
-def square_form(builder: Builder, t: Form, levels: int, centred: bool = False) -> Form:
+def square_form(builder: Builder, t: Form, levels: int, centred: bool = False, scale: Form | None = None) -> Form:
     """The form of f_m(t), the piecewise-linear interpolant of t^2 at the points k/2^m, m = levels.
 
     f_m(t) = t - sum_{s=1..m} g_s(t) / 4^s with the sawtooth g_s = g o ... o g, g(t) = 2t - 4 relu(t - 1/2).
@@ -55,6 +55,8 @@ def square_form(builder: Builder, t: Form, levels: int, centred: bool = False) -
     the midpoints of the cells; f_m(0) = 0 and f_m(1) = 1. Centred: 4^-(m+1)/2 is subtracted, so that
     |f_m(t) - t^2| <= 4^-(m+1)/2 (one constant more in the form, free where the reader has a bias anyway).
     The caller guarantees 0 <= t <= 1. Nothing is promised outside.
+    With a `scale` s >= 0 that is one unit: the form of s f_m(t / s), 0 <= t <= s, at the same cost. Every bias becomes a
+    weight of s, because the network of f_m is positively homogeneous in (t, 1). It is t^2 / s up to s 4^-(m+1).
 
     Cost, when t is one unit (or one input) times a weight: 5m - 2 weights (m >= 2; 1 and 4 for m = 0, 1) and 2m - 2
     units, the m + 1 weights of the returned form counted once. Per level: b = relu(a - 1/2) two weights, the next
@@ -62,14 +64,17 @@ def square_form(builder: Builder, t: Form, levels: int, centred: bool = False) -
     new a. Source: P16 Proposition 2; the count is derived here.
     """
     m = checked_levels(levels)
+    half = (Form(constant=1) if scale is None else scale) / 2
     terms, g, power = [(fmpq(1), t)], t, fmpq(1)
     for s in range(1, m + 1):
         power /= 4
-        g = 2 * g - 4 * builder.relu(g - fmpq(1, 2))
+        g = 2 * g - 4 * builder.relu(g - half)
         if s <= m - 2:
             g = builder.relu(g)  # the tooth as a unit of its own: later levels and the output read one weight
         terms.append((-power, g))
-    return linear_combination(terms, -square_error(m, True) if centred else 0)
+    if centred:
+        terms.append((-2 * square_error(m, True), half))
+    return linear_combination(terms)
 
 
 def square_weights(levels: int, symmetric: bool = False) -> int:

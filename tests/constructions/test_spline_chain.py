@@ -1,4 +1,4 @@
-"""Do spline chains keep their promises: derivatives, counts, ranges, certified errors, refusals?"""
+"""Do chains on free knots keep their promises: derivatives, counts, ranges, certified errors, refusals?"""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from approx.certification import network_digest
+from approx.certification import certify, network_digest
 from approx.errors import InputError, RegularityError, UnreachableError
-from approx.networks import Builder, Network
+from approx.networks import Builder, Form, Network
 from approx.targets import Target
-from constructions.relu import piecewise_polynomial, spline_chain
+from constructions.relu import piecewise_polynomial, quotient_chain, spline_chain
 from constructions.relu._chain_network import NetworkWriter
+from constructions.relu._chain_samples import SampleWriter
 from constructions.relu._spline_fit import (
     Curve,
     SplineFit,
@@ -33,23 +34,33 @@ from constructions.relu._spline_model import (
     sensitivity_tangents,
     value_tangents,
 )
-from constructions.relu._spline_network import spline_form, unit_ranges
+from constructions.relu._spline_network import ratio_ranges, spline_form
 from constructions.relu._spline_search import climb, density, promise, starts
+from constructions.relu.square import square_form
 
 CURVE = Curve(np.exp)
 
 
-def _random_fit(cells: int, squares: int, seed: int = 0) -> SplineFit:
-    shape = SplineShape(cells, squares)
+def _kinds(word: str) -> tuple[bool, ...]:
+    """Squares and quotients by their first letters."""
+    return tuple(letter == "q" for letter in word)
+
+
+def _random_fit(cells: int, word: str, seed: int = 0) -> SplineFit:
+    shape = SplineShape(cells, _kinds(word))
     theta = np.random.default_rng(seed).normal(size=shape.size)
     theta[: cells - 1] = np.linspace(0, 1, cells + 1)[1:-1] ** 1.3
-    theta[shape.nodal[0]] = np.arange(cells + 1) % 2 + 0.03 * theta[shape.nodal[0]]
+    theta[shape.tops[0]] = np.arange(cells + 1) % 2 + 0.03 * theta[shape.tops[0]]
+    for bottom, beta in zip(shape.bottoms, shape.beta, strict=True):
+        if bottom is not None:
+            theta[bottom] *= 0.3
+            theta[list(beta)] = 0.1 * np.abs(theta[list(beta)])  # all s_j stay positive
     return SplineFit(shape, theta, np.inf)
 
 
 @pytest.fixture(scope="module")
 def good() -> SplineFit:
-    pool = sorted(starts(2, CURVE, 4, 0), key=lambda fit: fit.rms)
+    pool = sorted(starts((False, False), 4, CURVE, 4, 0), key=lambda fit: fit.rms)
     return pool[0]
 
 
@@ -62,21 +73,25 @@ def _network(fit: SplineFit, levels: list[int]) -> Network:
 def _values(fit: SplineFit, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x and y of the ideal chain at s in [0, cells]."""
     hats = np.maximum(0.0, 1 - np.abs(s[:, None] - np.arange(fit.shape.cells + 1.0)))
-    state = forward(fit.shape, fit.theta, hats, forward(fit.shape, fit.theta, fit.shape.hats))
+    state = forward(fit.shape, fit.theta, hats)
     return hats @ knots(fit.shape, fit.theta), state.features @ fit.theta[fit.shape.nonlinear :]
 
 
 def _tops(fit: SplineFit) -> list[float]:
-    """The largest sensitivities to the squares."""
-    parts = sensitivities(fit.shape, fit.theta, forward(fit.shape, fit.theta, fit.shape.hats))
+    """The largest sensitivities to the units."""
+    fine = hat_values(fit.shape.cells, 100)
+    parts = sensitivities(fit.shape, fit.theta, forward(fit.shape, fit.theta, fine))
     return [float(np.abs(d).max()) for d in parts]
 
 
-@pytest.mark.parametrize(("cells", "squares"), [(1, 2), (3, 1), (4, 4)])
-def test_derivatives_agree_with_differences(cells: int, squares: int) -> None:
-    fit = _random_fit(cells, squares)
+WORDS = [(1, "s"), (3, "q"), (1, "qq"), (4, "sq"), (3, "qs"), (4, "ssss"), (2, "qqq")]
+
+
+@pytest.mark.parametrize(("cells", "word"), WORDS)
+def test_derivatives_agree_with_differences(cells: int, word: str) -> None:
+    fit = _random_fit(cells, word)
     shape, theta = fit.shape, fit.theta
-    theta[shape.nodal[0]] += 0.1 * np.arange(cells + 1)  # one largest and one least value: the normalisation is smooth
+    theta[shape.tops[0]] += 0.1 * np.arange(cells + 1)  # one largest and one least ratio: their difference is smooth
     state = forward(shape, theta, shape.hats, tangents=True)
     values = value_tangents(shape, theta, state)
     parts, turns = sensitivity_tangents(shape, theta, state)
@@ -94,43 +109,68 @@ def test_derivatives_agree_with_differences(cells: int, squares: int) -> None:
             assert np.abs(exact[:, k] - (up - down) / 2e-6).max() <= 1e-5 * (1 + np.abs(exact).max())
 
 
-def test_sensitivities_are_the_derivatives_by_the_squares() -> None:
-    fit = _random_fit(3, 2)
+@pytest.mark.parametrize("word", ["sq", "qq", "qs"])
+def test_sensitivities_are_the_errors_of_the_sawteeth(word: str) -> None:
+    # The first q is moved by h times the error s (range of z)^2 of a sawtooth; what follows is computed again by hand.
+    fit = _random_fit(3, word)
     shape, theta, h = fit.shape, fit.theta, 1e-6
     state = forward(shape, theta, shape.hats)
-    linear = theta[shape.base.stop :]
+    c = theta[shape.base.stop :]
 
-    def output(off: float) -> np.ndarray:  # the first square moved, everything normalised as before
-        second = (state.units[0] ** 2 + off + shape.hats @ theta[shape.nodal[1]] - state.lows[1]) / state.ranges[1]
-        return shape.hats @ theta[shape.base] + linear[0] * second + linear[1] * second**2
+    def output(off: float) -> np.ndarray:
+        first = state.values[0] + off * state.bottoms[0] * np.ptp(state.ratios[0]) ** 2
+        top = shape.hats @ theta[shape.tops[1]] + theta[shape.alpha[1][0]] * first
+        bottom = np.ones(len(top))
+        if shape.bottoms[1] is not None:
+            bottom = shape.hats @ np.exp(theta[shape.bottoms[1]]) + theta[shape.beta[1][0]] * first
+        return shape.hats @ theta[shape.base] + c[0] * first + c[1] * top**2 / bottom
 
     first, last = sensitivities(shape, theta, state)
     assert np.allclose((output(h) - output(-h)) / (2 * h), first, atol=1e-6 * np.abs(first).max())
-    assert np.array_equal(last, np.full(len(last), linear[1]))
+    assert np.allclose(last, c[1] * state.bottoms[1] * np.ptp(state.ratios[1]) ** 2)
 
 
-@pytest.mark.parametrize(("cells", "squares"), [(1, 1), (2, 2), (5, 3), (4, 4)])
-def test_the_network_is_the_chain_and_has_the_declared_weights(cells: int, squares: int) -> None:
-    fit = _random_fit(cells, squares, seed=3)
-    levels = [20 + j for j in range(squares)]
+@pytest.mark.parametrize(("cells", "word"), WORDS)
+def test_the_network_is_the_chain_and_has_the_declared_weights(cells: int, word: str) -> None:
+    fit = _random_fit(cells, word, seed=3)
+    levels = [20 + j for j in range(len(word))]
     network = _network(fit, levels)
-    assert network.size.weights <= sum(5 * m - 2 for m in levels) + fit.shape.extra
-    assert network.size.weights >= sum(5 * m - 2 for m in levels) + fit.shape.extra - squares - 2  # constants that are zero
+    declared = sum(5 * m - 2 for m in levels) + fit.shape.extra
+    assert network.size.weights <= declared
+    assert network.size.weights >= declared - len(word) - 2  # constants that are zero
     x, y = _values(fit, np.linspace(0, cells, 301))
     assert np.abs(network(x) - y).max() <= 1e-10 * (1 + sum(_tops(fit)))
 
 
-def test_room_for_the_errors_of_earlier_squares() -> None:
-    # With few levels the second unit leaves the range that it has with exact squares; the network leaves room for that.
-    fit = _random_fit(4, 2, seed=1)
+@pytest.mark.parametrize("word", ["ss", "qs", "qq"])
+def test_room_for_the_errors_of_earlier_units(word: str) -> None:
+    # With few levels the second ratio leaves the range that it has with exact squares; the network leaves room for that.
+    fit = _random_fit(4, word, seed=1)
     levels = [2, 12]
-    (_, first), (low, high) = unit_ranges(fit, levels)
-    assert first == 1.0
-    assert low < -0.5 * 4.0**-3 / forward(fit.shape, fit.theta, fit.shape.hats).ranges[1]
-    assert high > 1
+    (_, _, _), (low, high, _) = ratio_ranges(fit, levels)
+    exact = forward(fit.shape, fit.theta, hat_values(4, 200)).ratios[1]
+    assert low < exact.min()
+    assert high > exact.max()
     x, y = _values(fit, np.linspace(0, 4, 2001))
+    network = _network(fit, levels)
     sizes = [top * 4.0 ** -(m + 1) / 2 for top, m in zip(_tops(fit), levels, strict=True)]
-    assert np.abs(_network(fit, levels)(x) - y).max() <= 1.5 * sum(sizes)
+    assert np.abs(network(x) - y).max() <= 1.6 * sum(sizes)
+    sampled = SampleWriter(x)
+    assert np.allclose(sampled.at(spline_form(sampled, sampled.input(), fit, levels)), network(x), atol=1e-12 * sum(_tops(fit)))
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 7])
+def test_the_sawtooth_of_a_quotient_is_homogeneous(levels: int) -> None:
+    builder = Builder(2)
+    t, s = builder.input(0), builder.input(1)
+    network = builder.build([square_form(builder, t, levels, centred=True, scale=s)])
+    plain = Builder(1)
+    square = plain.build([square_form(plain, plain.input(), levels, centred=True)])
+    rng = np.random.default_rng(levels)
+    scale, u = 10 ** rng.uniform(-3, 3, 200), rng.uniform(0, 1, 200)
+    assert np.allclose(network(np.column_stack([u * scale, scale])), scale * square(u), rtol=1e-13)
+    assert np.abs(network(np.column_stack([u * scale, scale])) / scale - u * u).max() <= 4.0 ** -(levels + 1) / 2 * (1 + 1e-9)
+    assert network.size.weights <= square.size.weights + (levels == 0)
 
 
 def test_finer_with_as_many_cells_is_the_same_chain(good: SplineFit) -> None:
@@ -141,7 +181,7 @@ def test_finer_with_as_many_cells_is_the_same_chain(good: SplineFit) -> None:
 
 def test_more_cells_and_steps_fit_better() -> None:
     curve = Curve(lambda x: np.sqrt(x + 0.05))
-    first = min(starts(2, curve, 4, 0), key=lambda fit: fit.rms)
+    first = min(starts((False, False), 4, curve, 4, 0), key=lambda fit: fit.rms)
     rough = finer(first, 8, curve)
     more = fitted(rough, curve, 40)
     assert more.rms < 0.5 * min(first.rms, rough.rms)
@@ -167,8 +207,8 @@ def test_the_density_follows_the_third_derivative() -> None:
 
 
 def test_the_search_ends_where_it_promises_too_many_weights() -> None:
-    assert list(climb(2, CURVE, 1e-5, 2, 20.0, seed=0)) == []
-    fits = list(climb(2, CURVE, 1e-4, 2, math.inf, seed=0))
+    assert list(climb((False, False), 4, CURVE, 1e-5, 2, 20.0, seed=0)) == []
+    fits = list(climb((False, False), 4, CURVE, 1e-4, 2, math.inf, seed=0))
     assert fits
     assert all(judged(fit, CURVE)[0] <= 0.95e-4 for fit in fits)
     assert promise(fits[0], CURVE, 1e-4)[0] < 200
@@ -187,23 +227,54 @@ def test_certified_at_several_accuracies_and_fewer_weights_than_one_square() -> 
     assert counts[0] < counts[1] < 0.9 * piecewise_polynomial(Target("exp(x)"), 1e-6).network.size.weights
 
 
+@pytest.mark.parametrize(("text", "domain"), [("x*log(x+1/100)", (0, 1)), ("1/(1+25*x**2)", (-1, 1))])
+def test_quotients_do_with_fewer_weights_than_squares(text: str, domain: tuple[int, int]) -> None:
+    target = Target(text, domain)
+    found = quotient_chain(target, 1e-4, starts=6)
+    assert found.certificate is not None
+    assert found.certificate.upper <= 1e-4
+    assert found.certificate.check("witness")
+    assert found.certificate.lower <= found.bound  # the a-priori bound is one
+    assert found.bound < 1e-2
+    assert found.network.size.weights < 0.9 * spline_chain(target, 1e-4, starts=6).network.size.weights
+
+
+def test_a_wrong_scale_is_caught_by_the_certificate() -> None:
+    # The planted fault: s replaced by the constant 1 in one level.
+    fit = min(starts((True,), 2, CURVE, 4, 0), key=lambda fit: fit.rms)
+
+    class Faulty(NetworkWriter):
+        def quotient(self, form: Form, scale: Form, read: Form, levels: int) -> Form:
+            return super().quotient(form, 0.9 * scale, read, levels)
+
+    def upper(kind: type[NetworkWriter]) -> float:
+        builder = Builder(1)
+        writer = kind(builder, 1.0)
+        network = builder.build([writer.output(spline_form(writer, builder.input(), fit, [9]))])
+        return certify(network, Target("exp(x)")).upper
+
+    assert upper(NetworkWriter) < 1e-4
+    assert upper(Faulty) > 1e-3
+
+
 def test_a_changed_weight_is_caught() -> None:
     found = spline_chain(Target("exp(x)"), 1e-3, starts=2)
     again = spline_chain(Target("exp(x)"), 1e-3, starts=2)
     assert network_digest(again.network) == network_digest(found.network)
-    fit = _random_fit(2, 1)
+    fit = _random_fit(2, "s")
     broken = SplineFit(fit.shape, fit.theta + 1e-3 * (np.arange(fit.shape.size) == fit.shape.base.start), np.inf)
     x, y = _values(fit, np.linspace(0, 2, 50))
     assert np.abs(_network(broken, [20])(x) - y).max() > 1e-4
 
 
 def test_degenerate_targets() -> None:
-    for text in ("abs(x-1/3)", "2*x+1"):
-        found = spline_chain(Target(text), 1e-6)
-        assert found.network.size.weights <= 5
-        assert found.certified().certificate.upper <= 1e-6  # type: ignore[union-attr]
-    with pytest.raises(UnreachableError, match="no chain"):
-        spline_chain(Target("exp(x)"), 1e-3, starts=2, fewer_than=5)
+    for chain in (spline_chain, quotient_chain):
+        for text in ("abs(x-1/3)", "2*x+1"):
+            found = chain(Target(text), 1e-6)
+            assert found.network.size.weights <= 5
+            assert found.certified().certificate.upper <= 1e-6  # type: ignore[union-attr]
+        with pytest.raises(UnreachableError, match="no chain"):
+            chain(Target("exp(x)"), 1e-3, starts=2, fewer_than=5)
 
 
 def test_bad_arguments() -> None:
