@@ -67,6 +67,11 @@ class Problem:
         writer = NetworkWriter(builder, 1.0)
         return builder.build([writer.output(self.write(writer, builder.input(), core, bends, bare))])
 
+    @property
+    def weights_of_stages(self) -> int:
+        """The weights of the stages around a core that is the identity."""
+        return self.network(lambda _, t: t, [bend_levels(self)] * sum(isinstance(s, Bend) for s in self.stages)).size.weights
+
     def sampled(self, points: Array, core: Core, bends: Sequence[int]) -> Array:
         """The values of that network at the points, up to rounding."""
         writer = SampleWriter(points)
@@ -149,19 +154,24 @@ def variants(fit: Fit, t: Array, y: Array, eps: float) -> list[Fit]:
 
 
 def best_solution(
-    problem: Problem, number: int, certificate: Callable[[Solution], Certificate | None]
+    problem: Problem, number: int, certificate: Callable[[Solution], Certificate | None], most: float = np.inf
 ) -> tuple[Solution, Certificate] | None:
     """The Solution with the fewest weights, among the most promising chains and their variants, that gets a certificate.
 
-    None when there is no such Solution after a second search from other starts.
+    None when there is no such Solution after a second search from other starts, and as soon as the search promises none
+    with fewer weights than `most`.
     """
     bends = sum(isinstance(s, Bend) for s in problem.stages)
     eps = problem.eps * (1 - 0.2 * min(bends, 3))
     for seed in (5, 8):
-        fits = explore(problem.grid, problem.values, eps, problem.fine, number=number, seed=seed)
+        core = most - problem.weights_of_stages if problem.stages else most
+        fits = explore(problem.grid, problem.values, eps, problem.fine, number=number, seed=seed, fewer_than=core)
+        if not fits:
+            return None
         # The most promising ones may need free folds to leave anything of eps to the squares; some that do so now are safer.
         safe = [f for f in fits[TRIES:] if np.isfinite(real_levels(f, problem.grid, problem.values, eps)[0])]
         found = _solutions(problem, fits[:TRIES] + safe[: TRIES // 2], eps)[:CANDIDATES]
+        found = [s for s in found if s.network.size.weights < most]
         # Where the samples missed some of the error: one level more where it helps most.
         for solution in itertools.chain(found, (_raised(problem, s) for s in found)):
             proved = certificate(solution)

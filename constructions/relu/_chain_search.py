@@ -24,6 +24,7 @@ BATCH = 8  # chains led on side by side
 WIDE = 24  # chains fitted side by side
 BROOD = 24  # chains of a batch of hops; the best BATCH of them are led on
 FAMILIES, MEMBERS = 6, 4  # families (numbers of squares and hinges) that hops start from, and fits of each
+HOPED = 1.2  # times more weights than wanted, that hops may win (at most 1.16 seen)
 FOLDED, HINGED = 0.4, 0.12  # shares of hops with one free fold more, and with a hinge more or less
 
 
@@ -65,11 +66,13 @@ def _random(shape: Shape, rng: np.random.Generator, wide: bool) -> Array:
 
 
 def explore(
-    t: Array, y: Array, eps: float, fine: tuple[Array, Array], largest: int = 6, number: int = STARTS, seed: int = 5
+    t: Array, y: Array, eps: float, fine: tuple[Array, Array], largest: int = 6, number: int = STARTS, seed: int = 5,
+    fewer_than: float = np.inf,
 ) -> list[Fit]:
     """The most promising fits of the values y on the grid t for accuracy eps, best first; judged on a finer grid.
 
     Chains without hinges grow until a fit leaves most of eps to the squares; then hinges are tried with fewer squares.
+    Empty, when not even the hops could lead to `fewer_than` weights.
     Cost: about `number` * K rough fits of 25 steps for every K and number of hinges tried, the ROUNDS, and the hops.
     """
     search = _Search(t, y, eps, number, seed)
@@ -83,6 +86,8 @@ def explore(
         for k in range(max(1, best - 1), best + 1):
             search.grow(k, h)
     fits = search.narrowed()
+    if min((worth(fit, t, fine, eps) for fit in fits), default=np.inf) > HOPED * fewer_than:
+        return []
     if 2 <= best <= 3:
         fits += roam(Shape((0,) * best), t, y, eps, (number + 1) // 2, seed)
     return wander(fits, t, y, eps, fine, round(HOPS_PER_START * number * min(2.0, (4 / best) ** 2)), seed)

@@ -75,36 +75,34 @@ def promise(fit: SplineFit, curve: Curve, eps: float) -> tuple[float, float]:
 
 
 def climb(
-    quotients: tuple[bool, ...], first: int, curve: Curve, eps: float, number: int, limit: float, seed: int
-) -> Iterator[SplineFit]:
-    """Chains whose fit leaves something of eps to the units, with as few cells as are found and with a few more.
+    quotients: tuple[bool, ...], first: int, curve: Curve, eps: float, number: int, seed: int
+) -> Iterator[tuple[float, list[SplineFit]]]:
+    """For more and more cells: the weights that the chains promise, and those of them that leave something of eps to the units.
 
-    Starts have `first` cells. Ends where the best promise exceeds `limit` weights or MOST cells. Cost: `number` starts of
-    60 steps, then 40 steps per chain and size.
+    Starts have `first` cells. Ends after ROUNDS sizes with such a chain, or where more than MOST cells are promised. Cost:
+    `number` starts of 60 steps, then 60 steps per chain and size.
     """
     pool = _best(starts(quotients, first, curve, number, seed), curve, eps, KEPT)
     pool = _best(pool + [shrunk(fit, curve, 0.3 * fit.rms, 60) for fit in pool], curve, eps, KEPT)
-    reached = 0
-    cells = first
-    while True:
-        if cells > first:
-            pool = [fitted(finer(fit, cells, curve), curve, 60) for fit in pool]
-            if cells <= 8:
-                pool += [shrunk(fit, curve, 0.3 * fit.rms, 20) for fit in pool[:4]]
-        pool = _best(pool, curve, eps, max(3, KEPT - 2 - cells))
-        if not pool:
-            return
+    reached, cells = 0, first
+    while pool:
         weights, wanted = min(promise(fit, curve, eps) for fit in pool)
-        if weights > limit or wanted > MOST:
+        if wanted > MOST:
             return
+        yield weights, []  # whether to go on is asked before the chains are finished
         leaders = [fit for fit in pool if judged(fit, curve)[0] <= 2 * eps]  # Lawson's weights may bring it down to eps
         sizes = range(min(2, first), first + 1) if cells == first else (cells - 1, cells)
         close = [fit for leader in leaders[:LED] for size in sizes if (fit := _finished(leader, size, curve, eps))]
-        yield from close
         reached += bool(close)
+        if close:
+            yield weights, close
         if reached == ROUNDS or any(judged(fit, curve)[0] <= 0.6 * eps for fit in close):
             return
         cells += max(2, cells // 8 // 2 * 2)
+        pool = [fitted(finer(fit, cells, curve), curve, 60) for fit in pool]
+        if cells <= 8:
+            pool += [shrunk(fit, curve, 0.3 * fit.rms, 20) for fit in pool[:4]]
+        pool = _best(pool, curve, eps, max(3, KEPT - 2 - cells))
 
 
 def _finished(fit: SplineFit, cells: int, curve: Curve, eps: float) -> SplineFit | None:
@@ -114,7 +112,7 @@ def _finished(fit: SplineFit, cells: int, curve: Curve, eps: float) -> SplineFit
     fit = fitted(fit, curve, 60, 1e-4)
     if judged(fit, curve)[0] > 0.2 * eps:
         fit = balanced(fit, curve, 10, 12)
-    return fit if judged(fit, curve)[0] <= 0.95 * eps else None
+    return fit if judged(fit, curve)[0] <= 0.95 * eps and math.isfinite(promise(fit, curve, eps)[0]) else None
 
 
 def _best(fits: list[SplineFit], curve: Curve, eps: float, kept: int) -> list[SplineFit]:

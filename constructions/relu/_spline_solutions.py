@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,12 @@ from approx.targets import Target
 from constructions.relu._chain_levels import Core, Problem, Settling, bend_levels
 from constructions.relu._chain_symmetry import Bend
 from constructions.relu._spline_fit import Curve, SplineFit, expected, judged, led
+from constructions.relu._spline_model import SplineShape
 from constructions.relu._spline_network import spline_form
 from constructions.relu._spline_search import climb
 from constructions.relu.square_chain import (
     certificate_within,
+    check_counts,
     folds_only,
     left_affine,
     make_problem,
@@ -47,10 +50,7 @@ def chain_on_knots(
     wanted = to_float(to_fmpq(eps))
     if not 0 < wanted < math.inf:
         raise InputError("eps", eps, "a positive number")
-    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
-        raise InputError("starts", starts, "an integer >= 1")
-    if fewer_than is not None and (isinstance(fewer_than, bool) or not isinstance(fewer_than, int) or fewer_than < 1):
-        raise InputError("fewer_than", fewer_than, "an integer >= 1, or None")
+    check_counts(starts, fewer_than)
     if target.dimension != 1:
         raise RegularityError(f"{name}: needs a target of one variable")
     problem = make_problem(target, wanted)
@@ -89,14 +89,23 @@ def _solutions(problem: Problem, plans: tuple[Plan, ...], starts: int, most: flo
     curve = Curve(problem.rest)
     bends = sum(isinstance(s, Bend) for s in problem.stages)
     eps = problem.eps * (1 - 0.2 * min(bends, 3))
-    stages = problem.network(lambda _, t: t, [bend_levels(problem)] * bends).size.weights if problem.stages else 0
+    stages = problem.weights_of_stages if problem.stages else 0
     found: list[_Solution] = []
-    for quotients, cells in plans:
-        limit = min((s.network.size.weights for s in found), default=most) - stages
-        for fit in climb(quotients, cells, curve, eps, starts, limit, seed=5):
+    limit = most - stages
+    # The climb that promises the fewest weights goes on, by one size; all end where they promise too many.
+    waiting = []
+    for number, (quotients, cells) in enumerate(plans):
+        least = float(SplineShape(1, quotients).extra + 3 * len(quotients))
+        heapq.heappush(waiting, (least, number, climb(quotients, cells, curve, eps, starts, seed=5)))
+    while waiting and waiting[0][0] < limit:
+        _, number, climbing = heapq.heappop(waiting)
+        promised, fits = next(climbing, (math.inf, []))
+        for fit in fits:
             solution = _settled(problem, fit, _rough(fit, curve, eps))
             if solution is not None:
                 found.append(solution)
+                limit = min(limit, solution.network.size.weights - stages)
+        heapq.heappush(waiting, (promised, number, climbing))
     found.sort(key=lambda s: s.key)
     polished = [_polished(problem, curve, s, eps) for s in found[:POLISHED]]
     return sorted((s for s in [*polished, *found] if s.network.size.weights < most), key=lambda s: s.key)

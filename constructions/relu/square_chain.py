@@ -34,7 +34,7 @@ FINER = 961
 SAMPLES = 50_001
 
 
-def square_chain(target: Target, eps: Any, *, starts: int = STARTS) -> Approximant:
+def square_chain(target: Target, eps: Any, *, starts: int = STARTS, fewer_than: int | None = None) -> Approximant:
     """The Approximant by a chain of squares: v_j = L_j^2, every L_j a linear form of x and all earlier L_i.
 
     Reflections (even, odd, periodic) and a quadratic change of variable are found numerically and folded away first;
@@ -43,25 +43,35 @@ def square_chain(target: Target, eps: Any, *, starts: int = STARTS) -> Approxima
     Guarantee: the network returned has a certificate with upper <= eps (attached); a
     priori only `bound` is proved, which may be somewhat above eps (inf where nothing is proved). The search is a
     heuristic, deterministic (fixed seeds, counted work).
+    `fewer_than` ends the search where it promises no network with fewer weights than these.
     Cost: sum (5 m_j - 2) + K(K+1)/2 weights and the folds (4 weights each, 8 when odd); 10 s to 2 minutes.
-    Raises InputError unless eps > 0 and starts >= 1, RegularityError in several variables, UnreachableError when no
-    chain that is certified to meet eps was found. Source: derived; docs/square-chains.md.
+    Raises InputError unless eps > 0, starts >= 1 and fewer_than >= 1, RegularityError in several variables,
+    UnreachableError when no chain that is certified to meet eps (with fewer weights than `fewer_than`) was found.
+    Source: derived; docs/square-chains.md.
     """
     wanted = to_float(to_fmpq(eps))
     if not 0 < wanted < math.inf:
         raise InputError("eps", eps, "a positive number")
-    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
-        raise InputError("starts", starts, "an integer >= 1")
+    check_counts(starts, fewer_than)
     if target.dimension != 1:
         raise RegularityError("square-chain: needs a target of one variable")
     problem = make_problem(target, wanted)
     if left_affine(problem):
         return folds_only(target, problem, str(DESCRIPTION["name"]))
     with np.errstate(all="ignore"):  # starts that run away overflow, and are dropped for it
-        found = best_solution(problem, starts, lambda s: certificate_within(s.network, s.error, target, wanted))
+        most = math.inf if fewer_than is None else fewer_than
+        found = best_solution(problem, starts, lambda s: certificate_within(s.network, s.error, target, wanted), most)
     if found is None:
         raise UnreachableError(f"square-chain: no chain found with certified error <= {wanted:g}")
     return _approximant(target, problem, *found)
+
+
+def check_counts(starts: Any, fewer_than: Any) -> None:
+    """Raises InputError unless starts is an integer >= 1, and fewer_than too or None."""
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        raise InputError("starts", starts, "an integer >= 1")
+    if fewer_than is not None and (isinstance(fewer_than, bool) or not isinstance(fewer_than, int) or fewer_than < 1):
+        raise InputError("fewer_than", fewer_than, "an integer >= 1, or None")
 
 
 def certificate_within(network: Network, error: float, target: Target, eps: float) -> Certificate | None:
