@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +94,7 @@ def _solutions(problem: Problem, plans: tuple[Plan, ...], starts: int, most: flo
     found: list[_Solution] = []
     limit = most - stages
     # The climb that promises the fewest weights goes on, by one size; all end where they promise too many.
-    waiting = []
+    waiting: list[tuple[float, int, Iterator[tuple[float, list[SplineFit]]]]] = []
     for number, (quotients, cells) in enumerate(plans):
         least = float(SplineShape(1, quotients).extra + 3 * len(quotients))
         heapq.heappush(waiting, (least, number, climb(quotients, cells, curve, eps, starts, seed=5)))
