@@ -36,7 +36,7 @@ class Form:
             if total:
                 terms[unit] = total
             else:
-                del terms[unit]
+                terms.pop(unit, None)
         return Form(terms, self.constant + other.constant)
 
     __radd__ = __add__
@@ -117,8 +117,9 @@ class Builder:
         if len(arguments) != network.inputs:
             raise InputError("arguments", len(arguments), f"{network.inputs} forms, one per input")
         forms: list[Form] = list(arguments)
-        hidden = network.size.units
-        for number, (activation, bias, terms) in enumerate(network.exact_rows()):
+        rows = network.exact_rows()
+        hidden = len(rows) - network.outputs
+        for number, (activation, bias, terms) in enumerate(rows):
             form = linear_combination([(w, forms[u]) for u, w in terms], bias)
             forms.append(form if number >= hidden else self.unit(form, activation))
         return forms[network.inputs + hidden :]
@@ -134,7 +135,8 @@ def linear_combination(terms: Iterable[tuple[Any, Form]], constant: Any = 0) -> 
     offset = exact_scalar(constant)
     for weight, form in terms:
         c = exact_scalar(weight)
-        offset += c * form.constant
+        if form.constant:
+            offset += c * form.constant
         for unit, w in form.terms.items():
             total[unit] = total[unit] + c * w if unit in total else c * w
-    return Form({u: w for u, w in total.items() if w}, offset)
+    return Form(total if all(total.values()) else {u: w for u, w in total.items() if w}, offset)

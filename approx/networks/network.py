@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -229,10 +230,9 @@ class Network:
             rows: list[list[tuple[int, Any]]] = [[] for _ in range(layer.units)]
             for b in layer.blocks:
                 exact = b.values.exact(self.pool)
-                cols = b.indices.tolist()
-                for i in range(layer.units):
-                    start, stop = int(b.indptr[i]), int(b.indptr[i + 1])
-                    rows[i].extend((offsets[b.source] + cols[j], exact[j]) for j in range(start, stop))
+                entries = list(zip((b.indices + offsets[b.source]).tolist(), exact, strict=True))
+                for row, (start, stop) in zip(rows, pairwise(b.indptr.tolist()), strict=True):
+                    row.extend(entries[start:stop])
             table.extend(zip([layer.activation] * layer.units, layer.bias.exact(self.pool), rows, strict=True))
         return table
 
