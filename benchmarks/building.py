@@ -19,8 +19,9 @@ from constructions import relu
 def table() -> list[tuple[str, ...]]:
     """Rows: what is done, weights, seconds (median), weights per second.
 
-    "construct" is a whole construction with its proof, by name and by what writes most of its weights; "unit by unit" writes
-    the network that it gave once more with a Builder, from exact rows to finished layers.
+    "construct" is a whole construction, by name and by what writes most of its weights (local-taylor and simplicial without
+    the proof of coefficients and node values); "unit by unit" writes the network that it gave once more with a Builder, from
+    exact rows to finished layers.
     """
     rows: list[tuple[str, ...]] = [("step", "weights", "seconds", "weights/s")]
 
@@ -52,7 +53,6 @@ def table() -> list[tuple[str, ...]]:
 def _constructions() -> dict[str, Callable[[], Approximant]]:
     """The constructions that give the largest networks, those written by arrays first."""
     sine, plane = Target("sin(2*pi*x)", domain=(0, 1)), Target("exp(-(x**2+y**2))", domain=[(0, 1), (0, 1)])
-    # Without proofs of coefficients and node values, which take far longer than the network.
     free: dict[str, Any] = {"proved": False}
     return {
         "local-taylor, arrays": lambda: relu.local_taylor(plane, 1.5e-6, order=2, **free),

@@ -70,7 +70,7 @@ class Builder:
     """Collects units and builds a Network; a unit's layer is one more than the deepest layer that it reads.
 
     Coefficients are exact (int, float, Fraction, fmpq ...). Weights that are float64 numbers are stored as such,
-    others go to the pool of exact rationals. Cost: one Python object per unit and weight (about 1e5 weights per
+    others go to the pool of exact rationals. Cost: one Python object per unit and weight (about 2e5 weights per
     second); wide regular networks are built from arrays with `approx.networks.block` and `layer` instead.
 
     >>> b = Builder(1)
