@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from workloads import median_seconds, narrow, patches
 
+from approx import Approximant, Target
 from approx.evaluation.fused import kernel
 from approx.evaluation.plan import make_plan
 from approx.networks import Builder, Network, load_network, save_network
+from constructions import relu
 
 
 def table() -> list[tuple[str, ...]]:
-    """Rows: what is done, weights, seconds (median), weights per second."""
+    """Rows: what is done, weights, seconds (median), weights per second.
+
+    "construct" is a whole construction, by name and by what writes most of its weights (local-taylor and simplicial without
+    the proof of coefficients and node values); "unit by unit" writes the network that it gave once more with a Builder, from
+    exact rows to finished layers.
+    """
     rows: list[tuple[str, ...]] = [("step", "weights", "seconds", "weights/s")]
 
     def add(name: str, weights: int, seconds: float) -> None:
@@ -34,7 +43,32 @@ def table() -> list[tuple[str, ...]]:
         path = Path(folder) / "wide.approx"
         add("save, wide", wide.size.weights, median_seconds(lambda: save_network(wide, path), 3))
         add("load, wide", wide.size.weights, median_seconds(lambda: load_network(path), 3))
+    for name, make in _constructions().items():
+        network = make().network
+        add(f"construct: {name}", network.size.weights, median_seconds(make, 3))
+        add(f"unit by unit: {name}", network.size.weights, median_seconds(lambda: _unit_by_unit(network), 3))  # noqa: B023
     return rows
+
+
+def _constructions() -> dict[str, Callable[[], Approximant]]:
+    """The constructions that give the largest networks, those written by arrays first."""
+    sine, plane = Target("sin(2*pi*x)", domain=(0, 1)), Target("exp(-(x**2+y**2))", domain=[(0, 1), (0, 1)])
+    free: dict[str, Any] = {"proved": False}
+    return {
+        "local-taylor, arrays": lambda: relu.local_taylor(plane, 1.5e-6, order=2, **free),
+        "simplicial, arrays": lambda: relu.simplicial(plane, 1, cells=500, **free),
+        "piecewise-linear, arrays": lambda: relu.piecewise_linear(sine, 4.1e-11, two_sided=False),
+        "simplicial, paper form, Builder": lambda: relu.simplicial(plane, 1, cells=120, form="paper", **free),
+        "local-taylor, paper form, Builder": lambda: relu.local_taylor(plane, 0.15, order=3, form="paper"),
+        "cached-patches, Builder": lambda: relu.cached_patches(sine, 3e-5),
+        "hoelder-two-scale, Builder": lambda: relu.hoelder_two_scale(sine, 1e-12),
+        "cached-narrow, Builder": lambda: relu.cached_narrow(sine, 1e-3),
+    }
+
+
+def _unit_by_unit(network: Network) -> Network:
+    b = Builder(network.inputs)
+    return b.build(b.embed(network, [b.input(i) for i in range(network.inputs)]))
 
 
 def _rebuilt(network: Network) -> list:

@@ -24,6 +24,7 @@ def table() -> list[tuple[str, ...]]:
         ("width 14, depth 1000, dense", narrow(entries=14), 4096),
         ("local Taylor, paper form", local_taylor_network("paper", 0.3, 3), 2048),
         ("local Taylor, economical", local_taylor_network("economical", 1e-5, 2), 2048),
+        ("local Taylor, economical 1e6", local_taylor_network("economical", 1.5e-6, 2), 512),
         ("patches 1e5", patches(100_000), 2048),
         ("patches 1e6", patches(1_000_000), 512),
     ]

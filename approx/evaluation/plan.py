@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 #: Activations that a plan can hold; the position is the code.
 CODES = ("identity", "relu", "abs", "floor")
 #: A long sum is put aside and continued when at least this many of its summands are ready and the next is not.
-PATIENCE = 4
+PATIENCE = 8
+#: A sum of at least this many summands is continued before the walk comes to it.
+LONG = 64
 #: Added to the activation code of an operation that continues a sum instead of starting from the bias.
 CONTINUES = 16
 
@@ -50,7 +52,7 @@ def make_plan(flat: Flat, steps: Any) -> Plan:
     live = steps.live_rows(ptr, idx, d, k)
     schedules = {
         "layer order": steps.layer_order(ptr, live),
-        "depth first": steps.depth_first(ptr, idx, d, k, PATIENCE),
+        "depth first": steps.depth_first(ptr, idx, d, live, k, PATIENCE, LONG),
     }
     best = None
     for name, records in schedules.items():
@@ -89,36 +91,50 @@ def layer_order(indptr: Any, live: Any) -> Any:
     return records
 
 
-def depth_first(indptr: Any, indices: Any, inputs: int, outputs: int, patience: int) -> Any:
+def depth_first(indptr: Any, indices: Any, inputs: int, live: Any, outputs: int, patience: int, long: int) -> Any:
     """Return records in the order of a depth-first walk from the outputs; a long sum appears as several records.
 
     The walk descends to a summand only when it is needed. If at least `patience` summands of the waiting sum are ready
     by then, they are added first, so that their slots become free: a sum of 10^5 cells keeps one cell alive, not all.
+    Sums of `long` summands and more go on in the same way before the walk comes to them, as soon as the summand that is
+    next is done: several sums over the same cells run side by side, and no cell waits for the last of them.
     """
     rows = len(indptr) - 1
     records = np.empty((rows + len(indices) // patience + 1, 3), np.int64)
     count = 0
     done, stack = np.zeros(rows, np.uint8), np.empty(rows + 1, np.int64)
     begun, at = indptr[:-1].copy(), indptr[:-1].copy()
+    # The long sums that wait for a row are waits[row], following[waits[row]], ...; those to be looked at now, pending, ...
+    waits, following, pending = np.full(rows, -1, np.int64), np.full(rows, -1, np.int64), -1
+    for row in range(rows):
+        if live[row] and indptr[row + 1] - indptr[row] >= long:
+            following[row], pending = pending, row
     for root in range(rows - outputs, rows):
         stack[0] = root
         depth = 1
         while depth > 0:
+            early = pending >= 0
             row = stack[depth - 1]
+            if early:
+                row, pending = pending, following[pending]
             k, end = at[row], indptr[row + 1]
             while k < end and (indices[k] < inputs or done[indices[k] - inputs]):
                 k += 1
             at[row] = k
-            if k == end or k - begun[row] >= patience:
+            # The last summands are left to the walk, which finishes the unit.
+            if (k - begun[row] >= patience and k < end) or (k == end and not early):
                 records[count, 0], records[count, 1], records[count, 2] = row, begun[row], k
                 count += 1
                 begun[row] = k
-            if k == end:
-                done[row] = 1
-                depth -= 1
-            else:
+            if early and k < end:
+                summand = indices[k] - inputs
+                following[row], waits[summand] = waits[summand], row
+            elif k < end:
                 stack[depth] = indices[k] - inputs
                 depth += 1
+            elif not early:
+                done[row], pending = 1, waits[row]
+                depth -= 1
     return records[:count].copy()
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from flint import fmpq
 
 from approx.errors import InputError
-from approx.networks.layers import Block, Layer, block, layer
+from approx.networks.assembly import assemble
 from approx.networks.network import Network
-from approx.numbers import exact_scalar, nearest_float, reciprocal
-from approx.numbers.conversions import LARGEST
+from approx.numbers import exact_scalar, reciprocal
+
+_ZERO, _ONE = fmpq(0), fmpq(1)
 
 
 class Form:
@@ -23,27 +23,27 @@ class Form:
 
     __slots__ = ("constant", "terms")
 
-    def __init__(self, terms: dict[int, Any] | None = None, constant: Any = 0) -> None:
+    def __init__(self, terms: dict[int, Any] | None = None, constant: Any = _ZERO) -> None:
         self.terms = terms or {}
         self.constant = exact_scalar(constant)
 
     def __add__(self, other: Any) -> Form:
         if not isinstance(other, Form):
-            return Form(dict(self.terms), self.constant + exact_scalar(other))
+            return Form(self.terms, self.constant + exact_scalar(other))
         terms = dict(self.terms)
         for unit, weight in other.terms.items():
-            total = terms.get(unit, fmpq(0)) + weight
-            if total == 0:
-                terms.pop(unit, None)
-            else:
+            total = terms[unit] + weight if unit in terms else weight
+            if total:
                 terms[unit] = total
+            else:
+                terms.pop(unit, None)
         return Form(terms, self.constant + other.constant)
 
     __radd__ = __add__
 
     def __mul__(self, factor: Any) -> Form:
         c = exact_scalar(factor)
-        if c == 0:
+        if not c:
             return Form()
         return Form({unit: c * weight for unit, weight in self.terms.items()}, c * self.constant)
 
@@ -53,7 +53,7 @@ class Form:
         return self * reciprocal(divisor)
 
     def __neg__(self) -> Form:
-        return self * -1
+        return Form({unit: -weight for unit, weight in self.terms.items()}, -self.constant)
 
     def __sub__(self, other: Any) -> Form:
         return self + (-other if isinstance(other, Form) else -exact_scalar(other))
@@ -70,7 +70,7 @@ class Builder:
     """Collects units and builds a Network; a unit's layer is one more than the deepest layer that it reads.
 
     Coefficients are exact (int, float, Fraction, fmpq ...). Weights that are float64 numbers are stored as such,
-    others go to the pool of exact rationals. Cost: one Python object per unit and weight (about 1e5 weights per
+    others go to the pool of exact rationals. Cost: one Python object per unit and weight (about 2e5 weights per
     second); wide regular networks are built from arrays with `approx.networks.block` and `layer` instead.
 
     >>> b = Builder(1)
@@ -89,13 +89,13 @@ class Builder:
         """The form of input number `index`."""
         if not 0 <= index < self.inputs:
             raise InputError("index", index, f"an input number below {self.inputs}")
-        return Form({index: fmpq(1)})
+        return Form({index: _ONE})
 
     def unit(self, form: Form, activation: str = "relu") -> Form:
         """The form of a new unit activation(form)."""
         self._rows.append((activation, form))
-        self._depth.append(1 + max((self._depth[u] for u in form.terms), default=0))
-        return Form({self.inputs + len(self._rows) - 1: fmpq(1)})
+        self._depth.append(1 + max(map(self._depth.__getitem__, form.terms), default=0))
+        return Form({self.inputs + len(self._rows) - 1: _ONE})
 
     def relu(self, form: Form) -> Form:
         """The form of a new unit max(form, 0)."""
@@ -117,42 +117,16 @@ class Builder:
         if len(arguments) != network.inputs:
             raise InputError("arguments", len(arguments), f"{network.inputs} forms, one per input")
         forms: list[Form] = list(arguments)
-        hidden = network.size.units
-        for number, (activation, bias, terms) in enumerate(network.exact_rows()):
+        rows = network.exact_rows()
+        hidden = len(rows) - network.outputs
+        for number, (activation, bias, terms) in enumerate(rows):
             form = linear_combination([(w, forms[u]) for u, w in terms], bias)
             forms.append(form if number >= hidden else self.unit(form, activation))
         return forms[network.inputs + hidden :]
 
     def build(self, outputs: Iterable[Form]) -> Network:
         """The Network with these output forms; units that no output reads are left out."""
-        outs = list(outputs)
-        alive = self._alive(outs)
-        depths = sorted({self._depth[self.inputs + r] for r in alive})
-        number = {depth: k for k, depth in enumerate(depths, 1)}
-        place: dict[int, tuple[int, int]] = {i: (0, i) for i in range(self.inputs)}
-        groups: dict[tuple[int, str], list[int]] = {}
-        for r in alive:
-            groups.setdefault((number[self._depth[self.inputs + r]], self._rows[r][0]), []).append(r)
-        order = sorted(groups)
-        for k, key in enumerate(order, 1):
-            for i, r in enumerate(groups[key]):
-                place[self.inputs + r] = (k, i)
-        pool = _Pool()
-        specs = [(key[1], [self._rows[r][1] for r in groups[key]]) for key in order] + [("identity", outs)]
-        layers = [_layer(activation, forms, place, pool) for activation, forms in specs]
-        return Network(self.inputs, layers, pool.numbers if len(pool.numbers) > 1 else ())
-
-    def _alive(self, outs: list[Form]) -> list[int]:
-        seen: set[int] = set()
-        stack = [u for form in outs for u in form.terms]
-        while stack:
-            u = stack.pop()
-            if u in seen:
-                continue
-            seen.add(u)
-            if u >= self.inputs:
-                stack.extend(self._rows[u - self.inputs][1].terms)
-        return sorted(u - self.inputs for u in seen if u >= self.inputs)
+        return Network(self.inputs, *assemble(self.inputs, self._rows, self._depth[self.inputs :], list(outputs)))
 
 
 def linear_combination(terms: Iterable[tuple[Any, Form]], constant: Any = 0) -> Form:
@@ -161,50 +135,8 @@ def linear_combination(terms: Iterable[tuple[Any, Form]], constant: Any = 0) -> 
     offset = exact_scalar(constant)
     for weight, form in terms:
         c = exact_scalar(weight)
-        offset += c * form.constant
+        if form.constant:
+            offset += c * form.constant
         for unit, w in form.terms.items():
-            total[unit] = total.get(unit, fmpq(0)) + c * w
-    return Form({u: w for u, w in total.items() if w != 0}, offset)
-
-
-class _Pool:
-    """Distinct exact numbers that are no float64 numbers; number 0 is zero."""
-
-    def __init__(self) -> None:
-        self.numbers: list[Any] = [fmpq(0)]
-        self._index: dict[Any, int] = {fmpq(0): 0}
-
-    def index(self, value: Any) -> int:
-        if value not in self._index:
-            self._index[value] = len(self.numbers)
-            self.numbers.append(value)
-        return self._index[value]
-
-
-def _values(exact: list[Any], pool: _Pool) -> tuple[np.ndarray, np.ndarray | None]:
-    """The nearest finite float64 numbers, and pool numbers when one of them is not exact."""
-    floats = [finite_float(v) for v in exact]
-    if all(isinstance(v, fmpq) and f.as_integer_ratio() == (v.p, v.q) for f, v in zip(floats, exact, strict=True)):
-        return np.array(floats, dtype=np.float64), None
-    return np.array(floats), np.array([pool.index(v) for v in exact], dtype=np.int32)
-
-
-def finite_float(value: Any) -> float:
-    """The finite float64 nearest to an exact weight: the largest one for weights beyond the range."""
-    return min(max(nearest_float(value), -LARGEST), LARGEST)
-
-
-def _layer(activation: str, forms: list[Form], place: dict[int, tuple[int, int]], pool: _Pool) -> Layer:
-    bias, bias_ids = _values([f.constant for f in forms], pool)
-    entries: dict[int, list[tuple[int, int, Any]]] = {}
-    for i, form in enumerate(forms):
-        for unit, weight in form.terms.items():
-            k, j = place[unit]
-            entries.setdefault(k, []).append((i, j, weight))
-    blocks: list[Block] = []
-    for k, triples in entries.items():
-        triples.sort(key=lambda t: (t[0], t[1]))
-        floats, ids = _values([t[2] for t in triples], pool)
-        counts = np.bincount([t[0] for t in triples], minlength=len(forms))
-        blocks.append(block(k, np.concatenate(([0], np.cumsum(counts))), [t[1] for t in triples], floats, ids))
-    return layer(activation, bias, blocks, bias_ids)
+            total[unit] = total[unit] + c * w if unit in total else c * w
+    return Form(total if all(total.values()) else {u: w for u, w in total.items() if w}, offset)

@@ -9,7 +9,7 @@ import numpy as np
 from flint import fmpq
 
 from approx.errors import FileFormatError, UnsupportedError
-from approx.networks.builder import finite_float
+from approx.networks.assembly import finite_float
 from approx.networks.container import read_container, write_container
 from approx.networks.layers import Values, block, layer
 from approx.networks.network import Network

@@ -162,8 +162,7 @@ def layer(activation: str, bias: Any, blocks: Sequence[Block], bias_ids: Any = N
 
     Beside ACTIVATIONS, layers carry any continuous piecewise-linear activation by the name that PiecewiseLinear gives it.
     """
-    if activation not in ACTIVATIONS and not is_written(activation):
-        raise InputError("activation", activation, "a PiecewiseLinear's name, or one of " + ", ".join(ACTIVATIONS))
+    check_activation(activation)
     data = Values(_finite(bias), None if bias_ids is None else np.array(bias_ids, dtype=np.int32))
     for b in blocks:
         if len(b.indptr) != len(data) + 1:
@@ -172,6 +171,12 @@ def layer(activation: str, bias: Any, blocks: Sequence[Block], bias_ids: Any = N
     if len({b.source for b in kept}) != len(kept):
         raise InputError("blocks", [b.source for b in kept], "at most one block per source layer")
     return Layer(activation, data, kept)
+
+
+def check_activation(activation: Any) -> None:
+    """Raise InputError unless a layer may carry the activation."""
+    if activation not in ACTIVATIONS and not is_written(activation):
+        raise InputError("activation", activation, "a PiecewiseLinear's name, or one of " + ", ".join(ACTIVATIONS))
 
 
 def _finite(values: Any) -> np.ndarray:

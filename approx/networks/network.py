@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from flint import fmpq
 
 from approx.errors import InputError
-from approx.networks.layers import PIECEWISE_LINEAR, Layer
+from approx.networks.layers import PIECEWISE_LINEAR, Layer, Values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,16 +80,27 @@ class Network:
         for k, layer in enumerate(self.layers, 1):
             if layer.units < 1:
                 raise InputError("layers", f"layer {k} without units", "layers of at least one unit")
-            vectors = [layer.bias]
             for b in layer.blocks:
                 if not 0 <= b.source < k:
                     raise InputError("blocks", b.source, f"a source before layer {k}")
-                if b.count and (b.indices.min() < 0 or b.indices.max() >= widths[b.source]):
-                    raise InputError("indices", int(b.indices.max()), f"unit numbers below {widths[b.source]}")
-                vectors.append(b.values)
-            for v in vectors:
-                if v.ids is not None and len(v.ids) and not 0 <= v.ids.min() <= v.ids.max() < len(self.pool):
-                    raise InputError("ids", int(v.ids.max()), f"indices into a pool of {len(self.pool)}")
+        # One look at all blocks: a call of numpy for each of them would take longer than building them.
+        blocks = [b for layer in self.layers for b in layer.blocks if b.count]
+        if blocks:
+            columns = np.concatenate([b.indices for b in blocks])
+            highest = np.maximum.reduceat(columns, np.cumsum([0] + [b.count for b in blocks[:-1]]))
+            for number, b in zip(highest.tolist(), blocks, strict=True):
+                if number >= widths[b.source]:
+                    raise InputError("indices", number, f"unit numbers below {widths[b.source]}")
+            if columns.min() < 0:
+                raise InputError("indices", int(columns.min()), "unit numbers from 0")
+        pooled = [v.ids for v in self._vectors() if v.ids is not None]
+        if pooled:
+            ids = np.concatenate(pooled)
+            if len(ids) and not 0 <= ids.min() <= ids.max() < len(self.pool):
+                raise InputError("ids", int(ids.max()), f"indices into a pool of {len(self.pool)}")
+
+    def _vectors(self) -> list[Values]:
+        return [v for layer in self.layers for v in [layer.bias, *(b.values for b in layer.blocks)]]
 
     # -- counts ---------------------------------------------------------------------------------------------------
 
@@ -117,7 +129,7 @@ class Network:
         return max(depth[:-1])
 
     def _bits(self) -> int:
-        vectors = [v for layer in self.layers for v in [layer.bias, *(b.values for b in layer.blocks)]]
+        vectors = self._vectors()
         plain = [v.floats for v in vectors if v.ids is None]
         total = _dyadic_bits(np.concatenate(plain)) if plain else 0
         pooled = np.array([_rational_bits(p) for p in self.pool], dtype=np.int64)
@@ -143,7 +155,7 @@ class Network:
     @property
     def dyadic(self) -> bool:
         """Whether every weight is a float64 that is meant exactly."""
-        return all(v.ids is None for layer in self.layers for v in [layer.bias, *(b.values for b in layer.blocks)])
+        return all(v.ids is None for v in self._vectors())
 
     @cached_property
     def tags(self) -> dict[str, Any]:
@@ -163,7 +175,7 @@ class Network:
 
     def _overflows(self) -> bool:
         # A pooled weight beyond the range stands beside the largest float64.
-        vectors = [v for layer in self.layers for v in [layer.bias, *(b.values for b in layer.blocks)]]
+        vectors = self._vectors()
         return any((np.abs(v.floats) >= np.finfo(np.float64).max).any() for v in vectors if v.ids is not None)
 
     def _lipschitz(self) -> float:
@@ -218,10 +230,9 @@ class Network:
             rows: list[list[tuple[int, Any]]] = [[] for _ in range(layer.units)]
             for b in layer.blocks:
                 exact = b.values.exact(self.pool)
-                cols = b.indices.tolist()
-                for i in range(layer.units):
-                    start, stop = int(b.indptr[i]), int(b.indptr[i + 1])
-                    rows[i].extend((offsets[b.source] + cols[j], exact[j]) for j in range(start, stop))
+                entries = list(zip((b.indices + offsets[b.source]).tolist(), exact, strict=True))
+                for row, (start, stop) in zip(rows, pairwise(b.indptr.tolist()), strict=True):
+                    row.extend(entries[start:stop])
             table.extend(zip([layer.activation] * layer.units, layer.bias.exact(self.pool), rows, strict=True))
         return table
 

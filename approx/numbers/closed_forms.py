@@ -177,7 +177,7 @@ def reciprocal(value: Any) -> Any:
 
 def exact_scalar(value: Any) -> Any:
     """The number as fmpq, or the ClosedForm that it is: what a weight of a network may be."""
-    return value if isinstance(value, ClosedForm) else to_fmpq(value)
+    return value if isinstance(value, (fmpq, ClosedForm)) else to_fmpq(value)
 
 
 def to_ball(value: Any) -> arb:

@@ -9,7 +9,7 @@ import numpy as np
 from flint import fmpq
 
 from approx.networks import Network, block, layer
-from approx.networks.builder import finite_float
+from approx.networks.assembly import finite_float
 from approx.numbers import exact_scalar
 
 #: bias and weights of one unit, the latter by the names of channels of the layer before

@@ -26,8 +26,8 @@ def interpret(p: plan.Plan, point: np.ndarray) -> np.ndarray:
     return slots[p.outputs]
 
 
-def cells(count: int, depth: int = 6) -> Network:
-    """`count` independent chains of two units, summed by one output."""
+def cells(count: int, depth: int = 6, sums: int = 1) -> Network:
+    """`count` independent chains of two units; each of `sums` units adds them all, and the output adds those units."""
     rng = np.random.default_rng(0)
     layers = [
         layer(
@@ -40,7 +40,8 @@ def cells(count: int, depth: int = 6) -> Network:
         columns = (np.repeat(np.arange(count) * 2, 4) + np.tile([0, 1, 0, 1], count)).tolist()
         blocks = [block(k, np.arange(2 * count + 1) * 2, columns, rng.normal(size=4 * count))]
         layers.append(layer("relu", rng.normal(size=2 * count), blocks))
-    return Network(1, [*layers, layer("identity", [0.0], [dense_block(depth, np.ones((1, 2 * count)))])])
+    layers.append(layer("abs", np.zeros(sums), [dense_block(depth, rng.normal(size=(sums, 2 * count)))]))
+    return Network(1, [*layers, layer("identity", [0.0], [dense_block(depth + 1, np.ones((1, sums)))])])
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -57,10 +58,32 @@ def test_a_plan_computes_the_network(seed: int) -> None:
 def test_a_long_sum_keeps_one_cell_alive() -> None:
     p = plan.make_plan(cells(500).flat, plan)
     assert p.schedule == "depth first" and p.slots < 15
-    flat = cells(500).flat
-    records = plan.depth_first(flat.indptr, flat.indices, 1, 1, 10**9)  # without patience all 500 wait
-    assert plan.assign_slots(records, flat.indices, 1, len(flat.bias), 1)[1] > 500
+    assert walked(cells(500), patience=10**9) > 500  # without patience all 500 wait
     assert (p.code >= plan.CONTINUES).any()
+
+
+def walked(network: Network, patience: int = plan.PATIENCE, long: int = plan.LONG) -> int:
+    """The number of slots after a depth-first walk."""
+    flat = network.flat
+    live = plan.live_rows(flat.indptr, flat.indices, flat.inputs, flat.outputs)
+    records = plan.depth_first(flat.indptr, flat.indices, flat.inputs, live, flat.outputs, patience, long)
+    return plan.assign_slots(records, flat.indices, flat.inputs, len(flat.bias), flat.outputs)[1]
+
+
+def test_long_sums_over_the_same_cells_run_side_by_side() -> None:
+    network = cells(500, sums=5)
+    p = plan.make_plan(network.flat, plan)
+    assert p.schedule == "depth first" and p.slots < 20
+    assert walked(network, long=10**9) > 500  # one sum after the other keeps all 500
+    for point in np.random.default_rng(0).normal(size=(3, 1)):
+        assert interpret(p, point).tolist() == evaluate(network, point[None], "numpy").tolist()
+
+
+def test_a_long_sum_that_nobody_reads_is_not_computed() -> None:
+    network = cells(100, sums=2)
+    last = layer("identity", [0.0], [dense_block(7, [[1.0, 0.0]])])
+    p = plan.make_plan(Network(1, [*network.layers[:-1], last]).flat, plan)
+    assert len(p.source) == len(network.flat.values) - 200 - 1
 
 
 def test_a_deep_chain_needs_slots_for_two_layers() -> None:
