@@ -26,6 +26,7 @@ from constructions.relu._spline_model import (
 FINER = 40  # points per cell on which fits are judged
 SMALLEST = 1e-9  # cells shorter than this are refused: their knots would not be told apart
 LEAST = 1e-18  # damping below which nothing changes
+LARGEST = 1e10  # values beyond which too few of float64's digits are left
 STEEPEST = 1e6  # ratio of the largest to the least s_j beyond which chains are refused
 
 
@@ -57,8 +58,11 @@ def admissible(shape: SplineShape, theta: Array) -> bool:
 
 
 def _sound(state: SplineState) -> bool:
-    """Whether all s_j are positive, none of them steeper than STEEPEST, and all values are finite."""
-    return all(float(s.min()) > float(s.max()) / STEEPEST for s in state.bottoms) and bool(np.isfinite(state.features).all())
+    """Whether all s_j are positive, none of them steeper than STEEPEST, and all values are at most LARGEST."""
+    values = [state.features, *state.ratios]
+    return all(float(s.min()) > float(s.max()) / STEEPEST for s in state.bottoms) and all(
+        bool(np.abs(v).max() < LARGEST) for v in values  # false for NaN
+    )
 
 
 def _projected(shape: SplineShape, theta: Array, curve: Curve, weights: Array) -> tuple[Array, float]:

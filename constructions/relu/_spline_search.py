@@ -58,7 +58,7 @@ def starts(quotients: tuple[bool, ...], cells: int, curve: Curve, number: int, s
 
 def order(shape: SplineShape) -> float:
     """The error falls about like cells^-order, as observed; it only ranks. A knot has `per_knot` - 1 parameters."""
-    return 3.0 + 0.7 * (shape.per_knot - 4)
+    return 4.0 + 0.6 * (shape.per_knot - 5)
 
 
 def promise(fit: SplineFit, curve: Curve, eps: float) -> tuple[float, float]:

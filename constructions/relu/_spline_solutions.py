@@ -35,6 +35,7 @@ from constructions.relu.square_chain import (
 
 STARTS = 30
 POLISHED = 2  # networks whose levels are lowered further
+HOPED = 1.05  # times the weights of the best network so far, that a climb may promise
 CANDIDATES = 4  # networks handed to the certificate
 
 Plan = tuple[tuple[bool, ...], int]  # which units are quotients, and the cells of the starts
@@ -98,7 +99,7 @@ def _solutions(problem: Problem, plans: tuple[Plan, ...], starts: int, most: flo
     for number, (quotients, cells) in enumerate(plans):
         least = float(SplineShape(1, quotients).extra + 3 * len(quotients))
         heapq.heappush(waiting, (least, number, climb(quotients, cells, curve, eps, starts, seed=5)))
-    while waiting and waiting[0][0] < limit:
+    while waiting and waiting[0][0] < HOPED * limit:
         _, number, climbing = heapq.heappop(waiting)
         promised, fits = next(climbing, (math.inf, []))
         for fit in fits:
