@@ -26,8 +26,8 @@ _UNIT = 2.0**-53
 #: By the number of variables: the order T of remainders, and how many panels an axis may have.
 _ORDER = {2: 10, 3: 8}
 _MOST = {2: 64, 3: 8}
-#: Remainders below this share of the values: as small as rounding.
-_WANTED = 2.0**-49
+#: Remainders below this share of the values: far below the least quantum of any grid that is built.
+_WANTED = 2.0**-40
 _CHUNK, _BITS = 1 << 14, 100
 
 
@@ -40,7 +40,7 @@ class SmoothBoxes:
 
     def values(self, numerators: Array, total: int) -> tuple[Array, float]:
         """(float64 values of f at places (n, d), proved bound of their errors)."""
-        if self._panels is None or (self._target.is_rational and total < 2**50):
+        if self._panels is None:
             return node_values(self._target, numerators, total)
         return self._panels.values(numerators, total)
 
