@@ -4,8 +4,8 @@ Statement. Integers Q on {0 .. M-1}^d, d = 2, 3, and the following numbers, one 
     Q(0) at n = 0;   the step Q(e_k) - Q(0) at n = e_k;   D_k D_k Q, its highest node n, at n = n_k e_k, n_k >= 2;
     D_k D_l Q, its highest node n, at all others, k < l being the first two axes on which n is not 0.
 Proof. In lexicographic order of n every number is Q(n) plus Q at nodes that come before.
-Digits of a patch, node by node in that order, the leading digit first: `leads[0]` digits of Q(0) >= 0, `leads[1]` of a step plus
-(3^leads[1] - 1)/2, two of a second difference plus 4. Source: derived here.
+Digits of a patch, node by node in that order, the leading digit first: `leads[0]` digits of Q(0) >= 0, `leads[1]` of a step
+plus (3^leads[1] - 1)/2, two of a second difference plus 4. Source: derived here.
 """
 
 from __future__ import annotations

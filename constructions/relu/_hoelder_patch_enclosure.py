@@ -1,20 +1,21 @@
-"""How far is a reflected interpolant from a smooth f of 2 or 3 variables, rigorously? A quadratic on every fine cell, cells halved.
+"""How far is a reflected interpolant from a smooth f of 2 or 3 variables, rigorously? A quadratic on every fine cell.
 
-Statement. Let x lie in a box of sides h_k that a cut of a fine cell into 2^(d l) boxes gives, e = P - f at its corners,
-B = (h_k h_l D_k D_l f) at its centre, |change of B_kl on the box| <= R_kl. On each simplex of the box with vertices v, weights mu_v of x
-and u in [0, 1]^d the place of x,
+Statement. Let x lie in a box of sides h_k, one of the 2^(d l) into which a fine cell is cut, e = P - f at its corners,
+B = (h_k h_l D_k D_l f) at its centre, |change of B_kl on the box| <= R_kl. On each simplex of the box, with vertices v, weights
+mu_v of x and u in [0, 1]^d the place of x,
     (P - f)(x) = sum mu_v e_v + 1/2 sum_v mu_v (v - u)' B (v - u) + rest,    |rest| <= sum_{k,l} R_kl / 8
 (_hoelder_patch_plan). For d = 2 and the triangle 0 <= u_2 <= u_1 <= 1 this is, up to the rest, the quadratic function
     E(u) = (linear) + (B_11 u_1 (1 - u_1) + B_22 u_2 (1 - u_2) + 2 B_12 u_2 (1 - u_1))/2.
-Its largest absolute value is attained on an edge, where it is a parabola, or where its gradient vanishes if det B > 0; there B is
-replaced by B + s I, |s| = 2^-20 (|B_11| + 2 |B_12| + |B_22|), of the sign of its trace, so that the system is well conditioned, which
-costs |s|/2. For d = 3 the bound is the largest |e| at corners plus sum_{k,l} |B_kl| / 8. Boxes whose bound is more than half a per cent
-above the largest value that was found are halved; so the upper bound is proved whatever that value is. Source: derived.
+Its largest absolute value is attained on an edge, where it is a parabola, or where its gradient vanishes if det B > 0; there B
+is replaced by B + s I, |s| = 2^-20 (|B_11| + 2 |B_12| + |B_22|), of the sign of its trace: the system is well conditioned, and
+|s|/2 is added. For d = 3 the bound is the largest |e| at corners plus sum_{k,l} |B_kl| / 8. Boxes whose bound is more than half
+a per cent above the largest value that was found are halved; the upper bound is proved whatever that value is. Source: derived.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from flint import fmpq
@@ -38,7 +39,7 @@ class BendSearch:
     """
 
     def __init__(self, plan: BentPatches, target: Target, work: Work) -> None:
-        self._plan, self._work, self._values = plan, work, smooth_boxes(target)
+        self._plan, self._work, self._values = plan, work, smooth_boxes(target, plan.pieces)
         self._best, self._settled, self._rounding = 0.0, 0.0, plan.slop()
         self.places: list[list[fmpq]] = [[fmpq(0)] * plan.dimension]
         self._corners = np.array(list(np.ndindex(*(2,) * plan.dimension)))
@@ -112,7 +113,7 @@ class BendSearch:
         total = self._plan.pieces << level
         bends, change = self._values.bends(2 * boxes + 1, 2 * total, total)
         weights = np.array([1.0 if k == l else 2.0 for k, l in pairs(boxes.shape[1])])
-        rest = float(weights @ change) / 8
+        rest = np.full(len(boxes), float(weights @ change) / 8)
         odd = (boxes >> level) & 1
         if boxes.shape[1] == 3:
             value = np.abs(errors).max(axis=1)
@@ -145,7 +146,7 @@ class BendSearch:
 
 
 def _unfolded(errors: Array, bends: Array, odd: Array) -> tuple[Array, Array]:
-    """Errors at corners and bends in the coordinates u, which are 0 where both coordinates of the fine cell's corner are even."""
+    """Errors at corners and bends in the coordinates u, which are 0 where both coordinates of a fine cell's corner are even."""
     turn = 2 * odd[:, 0] + odd[:, 1]
     errors = np.take_along_axis(errors, np.arange(4) ^ turn[:, np.newaxis], axis=1)
     sign = 1.0 - 2.0 * (odd[:, 0] ^ odd[:, 1])
@@ -153,7 +154,7 @@ def _unfolded(errors: Array, bends: Array, odd: Array) -> tuple[Array, Array]:
 
 
 def largest_on_cells(errors: Array, first: Array, mixed: Array, second: Array) -> tuple[Array, Array]:
-    """(max |E| on both triangles up to a slack, the slack) for e at (0,0), (0,1), (1,0), (1,1), shape (n, 4), and B_11, B_12, B_22."""
+    """(max |E| on both triangles up to a slack, the slack); e at (0,0), (0,1), (1,0), (1,1), shape (n, 4); B_11, B_12, B_22."""
     start, above, right, end = errors.T
     diagonal = first + 2 * mixed + second
     edges = [
@@ -178,7 +179,7 @@ def _inside(a: Array, b: Array, c: Array, start: Array, middle: Array, end: Arra
     return np.where(near, np.abs(value), 0.0)
 
 
-def _bulge(a: Array, b: Array, c: Array, u: Array, v: Array) -> Array:
+def _bulge(a: Any, b: Any, c: Any, u: Array, v: Array) -> Array:
     return np.asarray((a * u * (1 - u) + c * v * (1 - v)) / 2 + b * v * (1 - u))
 
 

@@ -1,19 +1,19 @@
-"""How does a ReLU network compute an interpolant of (N M)^d nodes whose second differences are coded, with O(N^d + M^d) weights?
+"""How does a ReLU network interpolate (N M)^d values whose second differences are coded, with O(N^d + M^d) weights?
 
-Everything up to the digits is that of _patch_network: 2^d classes of patches that do not touch, folded coordinates, addresses, codes,
-spikes phi_n of the local nodes n, 0 off the supports. A patch contributes sum_n Q(n) phi_n; with the numbers q_n of
+Everything up to the digits is that of _patch_network: 2^d classes of patches that do not touch, folded coordinates, addresses,
+codes, spikes phi_n of the local nodes n, 0 off the supports. A patch contributes sum_n Q(n) phi_n; with the numbers q_n of
 _hoelder_patch_codes in place of the levels this is sum_n q_n psi_n, where the response psi_n >= 0 of a number is
-    n = 0:      the sum of all spikes;
+    n = 0:       the sum of all spikes;
     n = n_k e_k: the sum of (m_k - n_k + 1) phi_m over m_k >= n_k, at most M - n_k;
-    others:     the sum of phi_m over m_k >= n_k, m_l >= n_l, at most 1, where m runs through everything on the axes on which n is 0
-                and stays at n_j on a third axis after l.
-They follow from each other by sums: T(n) = T(n + e_1) + T(n + e_2) - T(n + e_1 + e_2) + phi_n for k, l = 1, 2, and for the others
-one more unit of two weights each. With the digits of q_n plus an offset as indicators I, psi_n <= R,
+    others:      the sum of phi_m over m_k >= n_k, m_l >= n_l, at most 1; m runs through everything on an axis where n is 0, and
+                 stays at n_j on a third axis j after l.
+They follow from each other by sums: T(n) = T(n + e_1) + T(n + e_2) - T(n + e_1 + e_2) + phi_n for k, l = 1, 2, and for the
+others one more unit of two weights each. With the digits of q_n plus an offset as indicators I, I' and psi_n <= R,
     q_n psi_n = sum of 3^j (max(psi_n - R (1 - I), 0) + max(psi_n - R (1 - I'), 0)) - offset psi_n.
 
-Statement. The network is the P of the plan at EVERY x of the box. Proof. As for _patch_network: on the support of a patch address,
-code and digits are the patch's own, I psi = max(psi - R (1 - I), 0) for I in {0, 1}. Off the supports all psi_n are 0, and whatever
-the digits are, 1 - I >= 0 and the gates are 0. Affine functions are their own interpolants.
+Statement. The network is the P of the plan at EVERY x of the box. Proof. As for _patch_network: on the support of a patch
+address, code and digits are the patch's own, and I psi = max(psi - R (1 - I), 0) for I in {0, 1}. Off the supports all psi_n
+are 0, and whatever the digits are, 1 - I >= 0 and the gates are 0. Affine functions are their own interpolants.
 Source: P19, deep discontinuous phase, with bit extraction as in P18; this form is derived here.
 """
 
@@ -21,9 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-
-import numpy as np
-from flint import fmpq
 
 from approx.networks import Builder, Form, Network, linear_combination
 from approx.numbers import to_fmpq

@@ -1,17 +1,17 @@
 """Which function on a fine grid of d = 2, 3 variables is coded by second differences, and how far is it from a smooth f?
 
-Statement. Let the box have K = N M - 1 steps of lengths h_k per axis, M odd, b_kl = h_k h_l max |D_k D_l f|. Let a be the affine
-function with the values of f at the box's first corner and its neighbours along the edges, lambda > 0,
-Q = floor((f - a - base)/lambda + 1/2) at the nodes, and P = a + base + lambda times the reflected interpolant of Q (_reflected). Then
+Statement. Let the box have K = N M - 1 steps of lengths h_k per axis, M odd, b_kl = h_k h_l max |D_k D_l f|. Let a be the
+affine function that is f at one corner of the box and the d corners next to it, lambda > 0, Q = floor((f - a - base)/lambda + 1/2)
+at the nodes, and P = a + base + lambda times the reflected interpolant of Q (_reflected). Then
     |f - P| <= max_nodes |f - P| + sum_{k,l} b_kl / 8,      max_nodes |f - P| <= lambda/2 and rounding,
 and with lambda = max b_kl / 3 all second differences D_k D_l Q (k = l or not) are integers in [-4, 4]: two ternary digits each.
-Proof. On a simplex with vertices v, weights mu_v of x and Taylor's formula for f at x, the interpolant of f misses
-1/2 sum_v mu_v (v - x)' H_v (v - x); v_k takes two values only, so sum_v mu_v |v_k - x_k||v_l - x_l| <= h_k h_l/4. A second difference
-of f is at most b_kl, so one of Q is less than b_kl/lambda + 2 <= 5 in absolute value: roundings are at most 1/2, four of them, or
-two and twice one. For f = (x + y)^2 on the diagonal the first bound is attained.
-So the error is O(h^2) at two digits a node; the levels of a patch of M^d nodes follow from the one at its corner, d steps there, and
-second differences (_hoelder_patch_codes). Source: P19 (Taylor data of neighbouring nodes determine each other up to O(1) choices);
-second differences in place of Taylor data, and the bounds: derived here.
+Proof. On a simplex with vertices v, weights mu_v of x, and by Taylor's formula for f at x, the interpolant of f is off by
+1/2 sum_v mu_v (v - x)' H_v (v - x); v_k takes two values only, so sum_v mu_v |v_k - x_k||v_l - x_l| <= h_k h_l/4. A second
+difference of f is at most b_kl, so one of Q is less than b_kl/lambda + 2 <= 5 in absolute value: it has four roundings of at
+most 1/2, or two and twice one. For f = (x + y)^2 the first bound is attained, on a diagonal.
+So the error is O(h^2) at two digits a node; the levels of a patch of M^d nodes follow from the one at its corner, d steps
+there, and second differences (_hoelder_patch_codes). Source: P19 (Taylor data of neighbouring nodes determine each other up to O(1)
+choices); second differences in place of Taylor data, and the bounds: derived here.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class BentPatches(PatchPlan):
 
     def affine(self, places: np.ndarray) -> np.ndarray:
         """base + the affine part at places (n, d) in fine steps."""
-        return self.base + sum(s * places[:, k] for k, s in enumerate(self.slopes))
+        return self.base + places @ np.array(self.slopes)
 
 
 def pairs(dimension: int) -> list[tuple[int, int]]:
@@ -97,7 +97,7 @@ def fit_bent(target: Target, cells: int, steps: int) -> tuple[BentPatches, tuple
     pieces, d = cells * steps - 1, target.dimension
     between = between_nodes(target, pieces)
     nodes = grid_numerators(pieces, d)
-    values, rounding = smooth_boxes(target).values(nodes, pieces)
+    values, rounding = smooth_boxes(target, pieces).values(nodes, pieces)
     corners = [values[0], *(values[pieces * (pieces + 1) ** (d - 1 - k)] for k in range(d))]
     slopes = tuple(float((c - corners[0]) / pieces) for c in corners[1:])
     plan = BentPatches(cells, steps, 1, 0.0, 0.0, np.zeros((pieces + 1,) * d, dtype=np.int64), slopes)

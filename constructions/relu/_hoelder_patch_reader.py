@@ -1,8 +1,8 @@
 """Which networks are two-scale networks of coded second differences in several variables, and what is their error?
 
 As for _patch_reader: the numbers of a plan stand at known places among the weights; a network is recognised only if the plan so
-read gives back the very same network, weight for weight. Then the theorem of _hoelder_patch_network says which function it is at
-every x, _hoelder_patch_enclosure bounds its error, and the lower bound is an exact evaluation of the network itself.
+read gives back the very same network, weight for weight. Then the theorem of _hoelder_patch_network says which function it is
+at every x, _hoelder_patch_enclosure bounds its error, and the lower bound is an exact evaluation of the network itself.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ def _leads(largest: fmpq, terms: int, steps: int, dimension: int) -> Leads:
     while 3**first <= largest:
         first += 1
     # Two gates a digit, and the response once for a step and for a second difference.
-    return first, (terms - 5 * (steps**dimension - 1 - dimension) - dimension - 2 * first) // (2 * dimension)
+    second = (terms - 5 * (steps**dimension - 1 - dimension) - dimension - 2 * first) // (2 * dimension)
+    if second < 1:
+        raise ValueError("no digits of steps")
+    return first, second
 
 
 FORMS.add(_plan, bent_network)

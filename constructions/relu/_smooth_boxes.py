@@ -1,9 +1,9 @@
 """What are values and second derivatives of a smooth function of d >= 2 variables at millions of points? Proved bounds.
 
-The box is cut into B^d panels of centres c and half-widths w; on each f(c + w s) = sum_{|a| < T} c_a s^a + R, c_a = w^a D^a f(c)/a!
-and |R| <= sum_{|a| = T} max |w^a D^a f/a!|, s in [-1, 1]^d, from Taylor coefficients in balls. Horner's scheme in float64 errs by at
-most 4 (T + d) 2^-53 sum |c_a|: a coefficient passes fewer than 2 (T + d) operations, and s itself is rounded once for each power. The
-same c_a give w_k w_l D_k D_l f, with (a_k a_l or a_k (a_k - 1)) as factors, and bounds of third derivatives.
+The box is cut into B^d panels of centres c and half-widths w; f(c + w s) = sum_{|a| < T} c_a s^a + R, c_a = w^a D^a f(c)/a! and
+|R| <= sum_{|a| = T} max |w^a D^a f/a!|, s in [-1, 1]^d, from Taylor coefficients in balls. Horner's scheme in float64 errs by
+at most 4 (T + d) 2^-53 sum |c_a|: a coefficient passes fewer than 2 (T + d) operations, and s is rounded once for each power. The
+same c_a give w_k w_l D_k D_l f, times a_k a_l or a_k (a_k - 1), and bounds of third derivatives.
 Functions without such panels (declared by the user, not analytic) have values and global bounds of second derivatives only.
 """
 
@@ -26,17 +26,19 @@ _UNIT = 2.0**-53
 #: By the number of variables: the order T of remainders, and how many panels an axis may have.
 _ORDER = {2: 10, 3: 8}
 _MOST = {2: 64, 3: 8}
-#: Remainders below this share of the values: far below the least quantum of any grid that is built.
-_WANTED = 2.0**-40
+#: Remainders are this share of the change of f over a fine step squared, if as many panels are allowed.
+_WANTED = 2.0**-12
 _CHUNK, _BITS = 1 << 14, 100
 
 
 class SmoothBoxes:
     """Values and second derivatives on grids: places are numerators / total of the box, per axis."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, steps: int) -> None:
+        """`steps` is the number of steps per axis of a grid, O(h^2) of which is what values are wanted for."""
         self._target = target
-        self._panels = None if target.assumptions or target.dimension not in _ORDER else _panels(target)
+        analytic = not target.assumptions and target.dimension in _ORDER
+        self._panels = _panels(target, _count(target, _WANTED / steps**2)) if analytic else None
 
     def values(self, numerators: Array, total: int) -> tuple[Array, float]:
         """(float64 values of f at places (n, d), proved bound of their errors)."""
@@ -45,7 +47,7 @@ class SmoothBoxes:
         return self._panels.values(numerators, total)
 
     def bends(self, numerators: Array, total: int, steps: int) -> tuple[Array, Array]:
-        """(h_k h_l D_k D_l f at places (n, d), (pairs, n); bounds (pairs,) of their change and error on boxes of sides h around).
+        """(h_k h_l D_k D_l f at places (n, d), (pairs, n); bounds (pairs,) of error and change on boxes of sides h around).
 
         h is 1/steps of the box. Pairs k <= l in lexicographic order.
         """
@@ -63,9 +65,9 @@ class SmoothBoxes:
 
 
 @lru_cache(maxsize=4)
-def smooth_boxes(target: Target) -> SmoothBoxes:
-    """The SmoothBoxes of a target; those of the last few targets are kept."""
-    return SmoothBoxes(target)
+def smooth_boxes(target: Target, steps: int) -> SmoothBoxes:
+    """The SmoothBoxes of a target; the last few are kept."""
+    return SmoothBoxes(target, steps)
 
 
 class _Panels:
@@ -75,9 +77,9 @@ class _Panels:
         self._dimension, self._order = len(next(iter(rest))), sum(next(iter(rest)))
         size = sum(np.abs(c) for c in coefficients.values())
         rounding = 4 * (self._order + self._dimension) * _UNIT
-        self.size = float(np.abs(coefficients[(0,) * self._dimension]).max())
         self.error = float((size * rounding + lacking + sum(rest.values())).max()) * (1 + 2.0**-40) + 2.0**-1000
-        self._derived = {p: self._derivative(p) for p in itertools.combinations_with_replacement(range(self._dimension), 2)}
+        kinds: list[Index] = list(itertools.combinations_with_replacement(range(self._dimension), 2))
+        self._derived = {p: self._derivative(p) for p in kinds}
         self._change = np.array([[self._sup((*p, m)) for m in range(self._dimension)] for p in self._derived]).sum(axis=1)
         self._lost = np.array([self._bend_error(p, lacking, rounding) for p in self._derived])
 
@@ -145,12 +147,19 @@ def _horner(polynomial: dict[Index, Array], first: Index, places: list[Array], p
     return result
 
 
-def _panels(target: Target) -> _Panels | None:
-    """Panels with remainders as small as wanted, or the finest ones; None where f has no such coefficients."""
-    d = target.dimension
+@lru_cache(maxsize=8)
+def _count(target: Target, wanted: float) -> int:
+    """How many panels an axis needs for remainders as small as wanted, on a few panels: a guess, nothing rests on it."""
     count = 2
-    while count < _MOST[d] and not _remainder_is_small(target, count):
+    while count < _MOST[target.dimension] and not _remainder_is_small(target, count, wanted):
         count *= 2
+    return count
+
+
+@lru_cache(maxsize=4)
+def _panels(target: Target, count: int) -> _Panels | None:
+    """The panels; None where f has no such coefficients."""
+    d = target.dimension
     order = _ORDER[d]
     indices = [a for a in itertools.product(range(order + 1), repeat=d) if sum(a) <= order]
     coefficients = {a: np.empty(count**d) for a in indices if sum(a) < order}
@@ -171,16 +180,16 @@ def _panels(target: Target) -> _Panels | None:
     return _Panels(count, coefficients, lacking, rest)
 
 
-def _remainder_is_small(target: Target, count: int) -> bool:
-    """Whether remainders are as small as wanted on a few panels: a guess, nothing rests on it."""
+def _remainder_is_small(target: Target, count: int, wanted: float) -> bool:
     chosen = sorted({0, count // 3, count // 2, count - 1})
     for place in itertools.product(chosen, repeat=target.dimension):
-        point, box = _jets(target, place, count)
-        size = abs(point[(0,) * target.dimension])
-        rest = [abs(c) for a, c in box.items() if sum(a) == _ORDER[target.dimension]]
-        if not all(c.is_finite() for c in rest) or not size.is_finite():
+        box = _jets(target, place, count)[1]
+        if not all(c.is_finite() for c in box.values()):
             return False
-        if sum(float_up(c) for c in rest) > _WANTED * max(float_up(size), 2.0**-100):
+        degrees = {a: sum(a) for a in box}
+        rest = sum(float_up(abs(c)) for a, c in box.items() if degrees[a] == _ORDER[target.dimension])
+        # Over the whole box f changes by count times as much, or more.
+        if rest > wanted * count * max(float_up(abs(c)) for a, c in box.items() if degrees[a] > 0):
             return False
     return True
 
