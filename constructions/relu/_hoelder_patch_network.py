@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from approx.networks import Builder, Form, Network, linear_combination
 from approx.numbers import to_fmpq
 from approx.targets import Target
@@ -55,6 +57,24 @@ def bent_network(plan: BentPatches, target: Target) -> Network:
             responses = _Responses(b, spikes, plan.steps, d)
             terms += [(quantum * w, form) for w, form in _decoded(b, responses, indicators, plan.steps, d, leads)]
     return b.build([linear_combination(terms, plan.base)])
+
+
+def bent_weights(dimension: int, cells: int, steps: int, leads: Leads) -> int:
+    """An upper bound of the weights: 3 N^d for the codes, or up to twice that, 2^d 44 M^d (d = 3: 46 M^d) for second differences.
+
+    A digit has 18 weights, twelve to be read and two gates; a response and what it adds have 8.
+    """
+    d, seconds = dimension, steps**dimension - 1 - dimension
+    bends = sum(len(places(np.sort(addresses(cells, q)))) for q in classes(d))
+    least = 29 if d == 2 else 38 + 3 * steps**2
+    one = (44 if d == 2 else 46) * seconds + 18 * (leads[0] + d * leads[1]) + d * (8 * folds(cells) + 5 * steps) + least
+    return 3 * bends + 2**d * one
+
+
+def bent_layers(dimension: int, cells: int, steps: int, leads: Leads) -> int:
+    """The number of hidden layers: three a digit, and some for addresses."""
+    digits = leads[0] + dimension * leads[1] + 2 * (steps**dimension - 1 - dimension)
+    return 3 * digits + folds(cells) + 4
 
 
 def _decoded(

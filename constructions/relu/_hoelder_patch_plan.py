@@ -1,7 +1,7 @@
 """Which function on a fine grid of d = 2, 3 variables is coded by second differences, and how far is it from a smooth f?
 
 Statement. Let the box have K = N M - 1 steps of lengths h_k per axis, M odd, b_kl = h_k h_l max |D_k D_l f|. Let a be the
-affine function that is f at one corner of the box and the d corners next to it, lambda > 0, Q = floor((f - a - base)/lambda + 1/2)
+affine function that is f at a corner of the box and the d corners next to it, lambda > 0, Q = floor((f - a - base)/lambda + 1/2)
 at the nodes, and P = a + base + lambda times the reflected interpolant of Q (_reflected). Then
     |f - P| <= max_nodes |f - P| + sum_{k,l} b_kl / 8,      max_nodes |f - P| <= lambda/2 and rounding,
 and with lambda = max b_kl / 3 all second differences D_k D_l Q (k = l or not) are integers in [-4, 4]: two ternary digits each.
@@ -10,8 +10,8 @@ Proof. On a simplex with vertices v, weights mu_v of x, and by Taylor's formula 
 difference of f is at most b_kl, so one of Q is less than b_kl/lambda + 2 <= 5 in absolute value: it has four roundings of at
 most 1/2, or two and twice one. For f = (x + y)^2 the first bound is attained, on a diagonal.
 So the error is O(h^2) at two digits a node; the levels of a patch of M^d nodes follow from the one at its corner, d steps
-there, and second differences (_hoelder_patch_codes). Source: P19 (Taylor data of neighbouring nodes determine each other up to O(1)
-choices); second differences in place of Taylor data, and the bounds: derived here.
+there, and second differences (_hoelder_patch_codes). Source: P19 (Taylor data of neighbouring nodes determine each other up to
+O(1) choices); second differences in place of Taylor data, and the bounds: derived here.
 """
 
 from __future__ import annotations

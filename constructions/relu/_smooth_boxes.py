@@ -2,7 +2,7 @@
 
 The box is cut into B^d panels of centres c and half-widths w; f(c + w s) = sum_{|a| < T} c_a s^a + R, c_a = w^a D^a f(c)/a! and
 |R| <= sum_{|a| = T} max |w^a D^a f/a!|, s in [-1, 1]^d, from Taylor coefficients in balls. Horner's scheme in float64 errs by
-at most 4 (T + d) 2^-53 sum |c_a|: a coefficient passes fewer than 2 (T + d) operations, and s is rounded once for each power. The
+at most 4 (T + d) 2^-53 sum |c_a|: a coefficient passes fewer than 2 (T + d) operations, s is rounded once for each power. The
 same c_a give w_k w_l D_k D_l f, times a_k a_l or a_k (a_k - 1), and bounds of third derivatives.
 Functions without such panels (declared by the user, not analytic) have values and global bounds of second derivatives only.
 """

@@ -104,7 +104,8 @@ def hoelder_two_scale(
         target=target,
         bound=proved_bound(budget),
         method=NAME,
-        statement=f"P19, deep discontinuous phase, d = {d}, r = {order}: error O(W^-p), depth O(W^(p d/r - 1)), by digits.",
+        statement=f"P19, deep discontinuous phase, d = {d}, r = {order}: error O(W^-p), depth O(W^(p d/r - 1)), "
+        "by bit extraction.",
         budget=budget,
         parameters={
             "cells": plan.cells,
