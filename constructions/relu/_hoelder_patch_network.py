@@ -60,13 +60,13 @@ def bent_network(plan: BentPatches, target: Target) -> Network:
 
 
 def bent_weights(dimension: int, cells: int, steps: int, leads: Leads) -> int:
-    """An upper bound of the weights: 3 N^d for the codes, or up to twice that, 2^d 44 M^d (d = 3: 46 M^d) for second differences.
+    """An upper bound of the weights: 3 N^d to 6 N^d for the codes, 2^d 44 M^d (d = 3: 46 M^d) for second differences, and less.
 
     A digit has 18 weights, twelve to be read and two gates; a response and what it adds have 8.
     """
     d, seconds = dimension, steps**dimension - 1 - dimension
     bends = sum(len(places(np.sort(addresses(cells, q)))) for q in classes(d))
-    least = 29 if d == 2 else 38 + 3 * steps**2
+    least = 29 if d == 2 else 40 + 3 * steps**2
     one = (44 if d == 2 else 46) * seconds + 18 * (leads[0] + d * leads[1]) + d * (8 * folds(cells) + 5 * steps) + least
     return 3 * bends + 2**d * one
 

@@ -1,8 +1,8 @@
 """Which function on a fine grid of d = 2, 3 variables is coded by second differences, and how far is it from a smooth f?
 
 Statement. Let the box have K = N M - 1 steps of lengths h_k per axis, M odd, b_kl = h_k h_l max |D_k D_l f|. Let a be the
-affine function that is f at a corner of the box and the d corners next to it, lambda > 0, Q = floor((f - a - base)/lambda + 1/2)
-at the nodes, and P = a + base + lambda times the reflected interpolant of Q (_reflected). Then
+affine function that is f at a corner of the box and the d corners next to it, lambda > 0, Q the integer part of
+(f - a - base)/lambda + 1/2 at the nodes, and P = a + base + lambda times the reflected interpolant of Q (_reflected). Then
     |f - P| <= max_nodes |f - P| + sum_{k,l} b_kl / 8,      max_nodes |f - P| <= lambda/2 and rounding,
 and with lambda = max b_kl / 3 all second differences D_k D_l Q (k = l or not) are integers in [-4, 4]: two ternary digits each.
 Proof. On a simplex with vertices v, weights mu_v of x, and by Taylor's formula for f at x, the interpolant of f is off by
