@@ -124,11 +124,11 @@ class BendSearch:
             errors, bends = _unfolded(errors, bends, odd)
             value, slack = largest_on_cells(errors, *bends)
             rest += slack
-            worst = int(value.argmax())
-            if value[worst] > self._best:
+            worst = int((value - rest).argmax())
+            if value[worst] - rest[worst] > self._best:
                 u = _place(errors[worst], *bends[:, worst].tolist())
                 inside = [1 - v if o else v for v, o in zip(u, odd[worst].tolist(), strict=True)]
-                self._note(float(value[worst]), boxes[worst], level, inside)
+                self._note(float(value[worst] - rest[worst]), boxes[worst], level, inside)
         return np.asarray((value + rest) * (1 + 2.0**-40))
 
     def _halved(self, boxes: Array, errors: Array, level: int) -> tuple[Array, Array]:
