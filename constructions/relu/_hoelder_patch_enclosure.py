@@ -43,9 +43,10 @@ class BendSearch:
         self._best, self._settled, self._rounding = 0.0, 0.0, plan.slop()
         self.places: list[list[fmpq]] = [[fmpq(0)] * plan.dimension]
         self._corners = np.array(list(np.ndindex(*(2,) * plan.dimension)))
-        self._run(between_nodes(target, plan.pieces))
+        plain = self._run(between_nodes(target, plan.pieces))
         # Every bound rests on values at corners, which err by at most `rounding`.
         self.upper = (max(self._settled, self._limit()) + self._rounding) * (1 + 2.0**-30)
+        self.upper = min(self.upper, (plain + self._rounding) * (1 + 2.0**-44))
         if not math.isfinite(self.upper):
             self.upper = math.inf
 
@@ -64,11 +65,13 @@ class BendSearch:
         coded = reflected_values(self._plan.levels, places)
         return self._plan.affine(places) + self._plan.quantum * coded - values
 
-    def _run(self, between: float) -> None:
+    def _run(self, between: float) -> float:
+        """Settle all cells; returns the bound of the plan, the largest error at nodes plus `between`."""
         pieces, d = self._plan.pieces, self._plan.dimension
         shape = (pieces + 1,) * d
         nodes = self._errors(grid_numerators(pieces, d), 0)
         worst = np.abs(nodes).reshape(shape)
+        plain = float(worst.max()) + between
         self._note(float(worst.max()), np.array(np.unravel_index(int(worst.argmax()), shape)), 0)
         for axis in range(d):  # of every cell, the largest error at its corners
             ends = [tuple(slice(c, c + pieces) if k == axis else slice(None) for k in range(d)) for c in (0, 1)]
@@ -83,6 +86,7 @@ class BendSearch:
             cells = np.stack(np.unravel_index(part, (pieces,) * d), axis=-1)
             corners = [np.ravel_multi_index(tuple((cells + c).T), shape) for c in self._corners]
             self._refine(cells, np.stack([nodes[c] for c in corners], axis=-1))
+        return plain
 
     def _note(self, value: float, place: Array, level: int, inside: list[fmpq] | None = None) -> None:
         """Keep a place of a larger error than all so far: a corner of a box, or a point inside."""

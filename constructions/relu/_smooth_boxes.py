@@ -24,7 +24,7 @@ Array = np.ndarray
 Index = tuple[int, ...]
 _UNIT = 2.0**-53
 #: By the number of variables: the order T of remainders, and how many panels an axis may have.
-_ORDER = {2: 10, 3: 8}
+_ORDER = {2: 12, 3: 8}
 _MOST = {2: 64, 3: 8}
 #: Remainders are this share of the change of f over a fine step squared, if as many panels are allowed.
 _WANTED = 2.0**-12
