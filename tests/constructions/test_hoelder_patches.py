@@ -129,7 +129,7 @@ def test_the_largest_value_on_a_cell_is_that_of_its_quadratics():
         seen = np.abs(np.where(below, lower, upper) + curved / 2)
         assert seen.max() <= size + slack and size <= seen.max() + 2e-3 and slack < 1e-4
         k, l = np.unravel_index(seen.argmax(), seen.shape)
-        interior += 0 < min(k, l) and max(k, l) < 120 and k != l
+        interior += min(k, l) > 0 and max(k, l) < 120 and k != l
     assert interior >= 3
 
 
@@ -256,7 +256,8 @@ def test_the_search_sees_an_error_that_is_planted_between_the_nodes():
     places = low + width * np.arange(plan.pieces + 1) / plan.pieces
     assert np.abs(wave(np.column_stack((places, 0 * places))) - CUBIC(np.column_stack((places, 0 * places)))).max() < 1e-14
     plain, disturbed = (BendSearch(plan, f, Work(approx.Budget())) for f in (CUBIC, wave))
-    x = np.vstack((sample(wave, 40_000), [[float(p) * w + l for p, w, l in zip(disturbed.places[-1], (width, 1), (low, 0), strict=True)]]))
+    worst = np.array([float(p) for p in disturbed.places[-1]]) * [width, 1] + [low, 0]
+    x = np.vstack((sample(wave, 40_000), worst))
     errors = np.abs(bent_values(plan, wave, x) - wave(x))
     assert disturbed.upper > plain.upper + 5e-3 and errors.max() <= disturbed.upper <= 1.01 * errors[-1]
 
