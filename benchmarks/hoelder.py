@@ -57,7 +57,6 @@ PLANE = Target("sin(60*x+20*y)*cos(40*y-10*x)", [(0, 1), (0, 1)])
 IN_THE_PLANE: list[Series] = [
     ("d = 2, order 2, p = 2", _HIGHER, {}, ((32, 5), (64, 9), (96, 13), (128, 17), (192, 25), (256, 29)), -2),
     ("d = 2, order 2, p = 3/2", _HIGHER, {"rate": 1.5}, tuple((8 * m * m, m) for m in (3, 5, 7, 9)), -1.5),
-    ("simplicial", constructions.relu.simplicial, {}, (0.8, 0.4, 0.2, 0.1), -1),
 ]
 
 

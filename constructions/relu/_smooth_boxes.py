@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from flint import arb
 
+from approx.errors import UnreachableError
 from approx.numbers import arb_interval, float_up, to_arb, to_float, working_precision
 from approx.targets import Target
 from constructions.relu._node_values import node_values
@@ -24,8 +25,8 @@ Array = np.ndarray
 Index = tuple[int, ...]
 _UNIT = 2.0**-53
 #: By the number of variables: the order T of remainders, and how many panels an axis may have.
-_ORDER = {2: 12, 3: 8}
-_MOST = {2: 64, 3: 8}
+_ORDER = {2: 12, 3: 10}
+_MOST = {2: 64, 3: 16}
 #: Remainders are this share of the change of f over a fine step squared, if as many panels are allowed.
 _WANTED = 2.0**-12
 _CHUNK, _BITS = 1 << 14, 100
@@ -38,12 +39,17 @@ class SmoothBoxes:
         """`steps` is the number of steps per axis of a grid, O(h^2) of which is what values are wanted for."""
         self._target = target
         analytic = not target.assumptions and target.dimension in _ORDER
-        self._panels = _panels(target, _count(target, _WANTED / steps**2)) if analytic else None
+        count, self._enough = _count(target, _WANTED / steps**2) if analytic else (0, False)
+        self._panels = _panels(target, count) if analytic else None
 
     def values(self, numerators: Array, total: int) -> tuple[Array, float]:
         """(float64 values of f at places (n, d), proved bound of their errors)."""
-        if self._panels is None:
-            return node_values(self._target, numerators, total)
+        if self._panels is None or not self._enough:
+            try:
+                return node_values(self._target, numerators, total)
+            except UnreachableError:  # too many for balls
+                if self._panels is None:
+                    raise
         return self._panels.values(numerators, total)
 
     def bends(self, numerators: Array, total: int, steps: int) -> tuple[Array, Array]:
@@ -148,12 +154,14 @@ def _horner(polynomial: dict[Index, Array], first: Index, places: list[Array], p
 
 
 @lru_cache(maxsize=8)
-def _count(target: Target, wanted: float) -> int:
-    """How many panels an axis needs for remainders as small as wanted, on a few panels: a guess, nothing rests on it."""
+def _count(target: Target, wanted: float) -> tuple[int, bool]:
+    """(panels per axis, whether remainders are as small as wanted then) from a few panels: a guess, nothing rests on it."""
     count = 2
-    while count < _MOST[target.dimension] and not _remainder_is_small(target, count, wanted):
+    while not _remainder_is_small(target, count, wanted):
+        if count == _MOST[target.dimension]:
+            return count, False
         count *= 2
-    return count
+    return count, True
 
 
 @lru_cache(maxsize=4)
