@@ -4,26 +4,22 @@ Statement. Let x lie in a box of sides h_k, one of the 2^(d l) into which a fine
 B = (h_k h_l D_k D_l f) at its centre, |change of B_kl on the box| <= R_kl. On each simplex of the box, with vertices v, weights
 mu_v of x and u in [0, 1]^d the place of x,
     (P - f)(x) = sum mu_v e_v + 1/2 sum_v mu_v (v - u)' B (v - u) + rest,    |rest| <= sum_{k,l} R_kl / 8
-(_hoelder_patch_plan). For d = 2 and the triangle 0 <= u_2 <= u_1 <= 1 this is, up to the rest, the quadratic function
-    E(u) = (linear) + (B_11 u_1 (1 - u_1) + B_22 u_2 (1 - u_2) + 2 B_12 u_2 (1 - u_1))/2.
-Its largest absolute value is attained on an edge, where it is a parabola, or where its gradient vanishes if det B > 0; there B
-is replaced by B + s I, |s| = 2^-20 (|B_11| + 2 |B_12| + |B_22|), of the sign of its trace: the system is well conditioned, and
-|s|/2 is added. For d = 3 the bound is the largest |e| at corners plus sum_{k,l} |B_kl| / 8. Boxes whose bound is more than half
-a per cent above the largest value that was found are halved; the upper bound is proved whatever that value is. Source: derived.
+(_hoelder_patch_plan). sum_v mu_v (v - u)_k (v - u)_l = min(u_k, u_l) - u_k u_l, so up to the rest this is the E of
+_cell_quadratics, of which the largest value is known. Boxes whose bound is more than half a per cent above the largest value that was found are
+halved; the upper bound is proved whatever that value is. Source: derived.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from flint import fmpq
 
 from approx.certification.budget import Work
 from approx.targets import Target
-from constructions.relu._hoelder_patch_plan import BentPatches, between_nodes, pairs
-from constructions.relu._hoelder_reader import largest_parabola
+from constructions.relu._cell_quadratics import largest_on_cells, place_on_cell, total_bend, unfolded
+from constructions.relu._hoelder_patch_plan import BentPatches, between_nodes
 from constructions.relu._patch_plan import grid_numerators
 from constructions.relu._reflected import reflected_values
 from constructions.relu._smooth_boxes import smooth_boxes
@@ -116,23 +112,15 @@ class BendSearch:
         """Proved bounds of the error on the boxes; the largest value that they show is kept with its place."""
         total = self._plan.pieces << level
         bends, change = self._values.bends(2 * boxes + 1, 2 * total, total)
-        weights = np.array([1.0 if k == l else 2.0 for k, l in pairs(boxes.shape[1])])
-        rest = np.full(len(boxes), float(weights @ change) / 8)
-        odd = (boxes >> level) & 1
-        if boxes.shape[1] == 3:
-            value = np.abs(errors).max(axis=1)
-            rest += weights @ np.abs(bends) / 8
-            worst = int(value.argmax())
-            self._note(float(value[worst]), boxes[worst] + self._corners[np.abs(errors[worst]).argmax()], level)
-        else:
-            errors, bends = _unfolded(errors, bends, odd)
-            value, slack = largest_on_cells(errors, *bends)
-            rest += slack
-            worst = int((value - rest).argmax())
-            if value[worst] - rest[worst] > self._best:
-                u = _place(errors[worst], *bends[:, worst].tolist())
-                inside = [1 - v if o else v for v, o in zip(u, odd[worst].tolist(), strict=True)]
-                self._note(float(value[worst] - rest[worst]), boxes[worst], level, inside)
+        errors, bends = unfolded(errors, bends, (boxes >> level) & 1)
+        value, slack = largest_on_cells(errors, bends)
+        rest = slack + total_bend(change) / 8
+        worst = int((value - rest).argmax())
+        if value[worst] - rest[worst] > self._best:
+            u = place_on_cell(errors[worst], bends[:, worst])
+            odd = ((boxes[worst] >> level) & 1).tolist()
+            inside = [1 - v if o else v for v, o in zip(u, odd, strict=True)]
+            self._note(float(value[worst] - rest[worst]), boxes[worst], level, inside)
         return np.asarray((value + rest) * (1 + 2.0**-40))
 
     def _halved(self, boxes: Array, errors: Array, level: int) -> tuple[Array, Array]:
@@ -147,55 +135,6 @@ class BendSearch:
         powers = 3 ** np.arange(d - 1, -1, -1)
         halves = [found[:, (corner + self._corners) @ powers] for corner in self._corners]
         return np.concatenate([2 * boxes + corner for corner in self._corners]), np.concatenate(halves)
-
-
-def _unfolded(errors: Array, bends: Array, odd: Array) -> tuple[Array, Array]:
-    """Errors at corners and bends in the coordinates u, which are 0 where both coordinates of a fine cell's corner are even."""
-    turn = 2 * odd[:, 0] + odd[:, 1]
-    errors = np.take_along_axis(errors, np.arange(4) ^ turn[:, np.newaxis], axis=1)
-    sign = 1.0 - 2.0 * (odd[:, 0] ^ odd[:, 1])
-    return errors, np.stack((bends[0], bends[1] * sign, bends[2]))
-
-
-def largest_on_cells(errors: Array, first: Array, mixed: Array, second: Array) -> tuple[Array, Array]:
-    """(max |E| on both triangles up to a slack, the slack); e at (0,0), (0,1), (1,0), (1,1), shape (n, 4); B_11, B_12, B_22."""
-    start, above, right, end = errors.T
-    diagonal = first + 2 * mixed + second
-    edges = [
-        (start, right, first), (right, end, second), (start, above, second), (above, end, first), (start, end, diagonal)
-    ]  # fmt: skip
-    found = np.max([largest_parabola(p, q, c / 2)[0] for p, q, c in edges], axis=0)
-    size = np.abs(first) + 2 * np.abs(mixed) + np.abs(second)
-    shift = np.where(first + second >= 0, 1.0, -1.0) * 2.0**-20 * size
-    for one, other, middle in ((first, second, right), (second, first, above)):
-        found = np.maximum(found, _inside(one + shift, mixed, other + shift, start, middle, end))
-    return found, np.abs(shift) / 2 + 2.0**-44 * (np.abs(errors).max(axis=1) + size)
-
-
-def _inside(a: Array, b: Array, c: Array, start: Array, middle: Array, end: Array) -> Array:
-    """|E| where its gradient vanishes, if that is (nearly) in the triangle of the corners (0,0), (1,0), (1,1), else 0."""
-    determinant = a * c - b * b
-    p, q = middle - start + a / 2, end - middle + c / 2 + b
-    with np.errstate(all="ignore"):
-        u, v = (c * p - b * q) / determinant, (a * q - b * p) / determinant
-        value = start + (middle - start) * u + (end - middle) * v + _bulge(a, b, c, u, v)
-        near = (determinant > 0) & (u <= 1 + 2.0**-20) & (v >= -(2.0**-20)) & (v <= u + 2.0**-20)
-    return np.where(near, np.abs(value), 0.0)
-
-
-def _bulge(a: Any, b: Any, c: Any, u: Array, v: Array) -> Array:
-    return np.asarray((a * u * (1 - u) + c * v * (1 - v)) / 2 + b * v * (1 - u))
-
-
-def _place(errors: Array, first: float, mixed: float, second: float) -> list[fmpq]:
-    """A point of [0, 1]^2, on a grid of 128 steps, where |E| is nearly as large as it gets."""
-    n = 128
-    u, v = (g / n for g in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
-    start, above, right, end = errors.tolist()
-    low = start + (right - start) * u + (end - right) * v + _bulge(first, mixed, second, u, v)
-    high = start + (above - start) * v + (end - above) * u + _bulge(second, mixed, first, v, u)
-    best = np.unravel_index(int(np.abs(np.where(v <= u, low, high)).argmax()), u.shape)
-    return [fmpq(int(k), n) for k in best]
 
 
 def bent_values(plan: BentPatches, target: Target, points: Array) -> Array:

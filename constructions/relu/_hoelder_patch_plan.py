@@ -16,7 +16,6 @@ O(1) choices); second differences in place of Taylor data, and the bounds: deriv
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +24,7 @@ from approx.approximant import BudgetItem
 from approx.errors import RegularityError, UnreachableError
 from approx.numbers import float_up, working_precision
 from approx.targets import Target
+from constructions.relu._cell_quadratics import pairs, total_bend
 from constructions.relu._patch_plan import PatchPlan, grid_numerators
 from constructions.relu._smooth_boxes import smooth_boxes
 from constructions.relu._two_scale_plan import short
@@ -57,11 +57,6 @@ class BentPatches(PatchPlan):
         return self.base + places @ np.array(self.slopes)
 
 
-def pairs(dimension: int) -> list[tuple[int, int]]:
-    """The pairs k <= l of axes."""
-    return list(itertools.combinations_with_replacement(range(dimension), 2))
-
-
 def bends_of(target: Target, pieces: int) -> list[float]:
     """b_kl = h_k h_l max |D_k D_l f| for the pairs k <= l, proved; RegularityError where one is not bounded."""
     found = []
@@ -83,8 +78,7 @@ def bends_of(target: Target, pieces: int) -> list[float]:
 
 def between_nodes(target: Target, pieces: int) -> float:
     """sum_{k,l} b_kl / 8: what the interpolant of f on this grid misses between the nodes, at most."""
-    kinds = pairs(target.dimension)
-    return sum(b if k == l else 2 * b for (k, l), b in zip(kinds, bends_of(target, pieces), strict=True)) / 8
+    return float(total_bend(np.array(bends_of(target, pieces)))) / 8 * (1 + 2.0**-50)
 
 
 def second_differences(values: np.ndarray) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from flint import arb
 from approx.errors import UnreachableError
 from approx.numbers import arb_interval, float_up, to_arb, to_float, working_precision
 from approx.targets import Target
+from constructions.relu._cell_quadratics import pairs
 from constructions.relu._node_values import node_values
 
 Array = np.ndarray
@@ -58,8 +59,7 @@ class SmoothBoxes:
         h is 1/steps of the box. Pairs k <= l in lexicographic order.
         """
         if self._panels is None:
-            d = self._target.dimension
-            kinds = list(itertools.combinations_with_replacement(range(d), 2))
+            kinds = pairs(self._target.dimension)
             return np.zeros((len(kinds), len(numerators))), np.array([self._bound(p, steps) for p in kinds])
         return self._panels.bends(numerators, total, steps)
 
@@ -84,7 +84,7 @@ class _Panels:
         size = sum(np.abs(c) for c in coefficients.values())
         rounding = 4 * (self._order + self._dimension) * _UNIT
         self.error = float((size * rounding + lacking + sum(rest.values())).max()) * (1 + 2.0**-40) + 2.0**-1000
-        kinds: list[Index] = list(itertools.combinations_with_replacement(range(self._dimension), 2))
+        kinds: list[Index] = list(pairs(self._dimension))
         self._derived = {p: self._derivative(p) for p in kinds}
         self._change = np.array([[self._sup((*p, m)) for m in range(self._dimension)] for p in self._derived]).sum(axis=1)
         self._lost = np.array([self._bend_error(p, lacking, rounding) for p in self._derived])

@@ -17,13 +17,15 @@ from approx.evaluation import evaluate_exact
 from approx.numbers import float_up, to_arb
 from constructions.promises import promise
 from constructions.relu import deep_two_scale, hoelder_two_scale
+from constructions.relu._cell_quadratics import largest_on_cells, pairs, unfolded, values_on_cell
 from constructions.relu._hoelder_patch_codes import class_digits, leads_of, levels_of, local_nodes
-from constructions.relu._hoelder_patch_enclosure import BendSearch, bent_values, largest_on_cells
+from constructions.relu._hoelder_patch_enclosure import BendSearch, bent_values
 from constructions.relu._hoelder_patch_network import bent_layers, bent_network, bent_weights
-from constructions.relu._hoelder_patch_plan import LARGEST, bends_of, fit_bent, pairs, second_differences
+from constructions.relu._hoelder_patch_plan import LARGEST, bends_of, fit_bent, second_differences
 from constructions.relu._hoelder_patch_reader import read_bent
 from constructions.relu._patch_codes import classes, put_class
 from constructions.relu._patch_reader import read_patches
+from constructions.relu._reflected import reflected_values
 from constructions.relu._smooth_boxes import SmoothBoxes
 
 PLANE = Target("sin(3*x+y)*exp(-y)", [(0, 1), (-1, 2)])
@@ -114,23 +116,44 @@ def test_values_and_bends_are_enclosed(f):
             assert abs(exact - bends[i, n]) <= change[i] * (1 + 1e-9)
 
 
-def test_the_largest_value_on_a_cell_is_that_of_its_quadratics():
-    u, v = np.meshgrid(np.linspace(0, 1, 121), np.linspace(0, 1, 121), indexing="ij")
-    rng = np.random.default_rng(7)
-    bends = [*rng.normal(size=(60, 3)) * 3, (1, 1, 1), (2, -2, 2), (1, 0, 0), (0, 1, 0), (0, 0, 0), (4, 0, 4), (-3, 1, -3)]
+@pytest.mark.parametrize("d", [2, 3])
+def test_the_largest_value_on_a_cell_is_that_of_its_quadratics(d):
+    n = 120 if d == 2 else 40
+    grid = np.indices((n + 1,) * d).reshape(d, -1).T
+    rng, kinds = np.random.default_rng(7), len(pairs(d))
+    ones = np.array([float(k == l) for k, l in pairs(d)])
+    cases = [*rng.normal(size=(60, kinds)) * 3, np.ones(kinds), ones, -ones * 3, 0 * ones, *np.eye(kinds)]
+    cases += [ones * 4 + rng.normal(size=kinds) / 3 for _ in range(30)]
     interior = 0
-    for a, b, c in bends:
-        e = rng.normal(size=4) * rng.choice([0.0, 0.1, 1.0])
-        [size], [slack] = largest_on_cells(e[None], *np.array([[a], [b], [c]], dtype=float))
-        lower = e[0] + (e[2] - e[0]) * u + (e[3] - e[2]) * v
-        upper = e[0] + (e[1] - e[0]) * v + (e[3] - e[1]) * u
-        below = v <= u
-        curved = a * u * (1 - u) + c * v * (1 - v) + 2 * b * np.minimum(u, v) * (1 - np.maximum(u, v))
-        seen = np.abs(np.where(below, lower, upper) + curved / 2)
-        assert seen.max() <= size + slack and size <= seen.max() + 2e-3 and slack < 1e-4
-        k, l = np.unravel_index(seen.argmax(), seen.shape)
-        interior += min(k, l) > 0 and max(k, l) < 120 and k != l
-    assert interior >= 3
+    for bends in cases:
+        e = rng.normal(size=2**d) * rng.choice([0.0, 0.1, 1.0])
+        [size], [slack] = largest_on_cells(e[None], bends[:, None])
+        seen = np.abs(values_on_cell(e, bends, grid / n))
+        assert seen.max() <= size + slack and size <= seen.max() + 25 / n**2 and slack < 1e-4
+        u = grid[seen.argmax()]
+        interior += 0 not in u and n not in u and len(set(u.tolist())) == d
+    assert interior >= 2
+
+
+def test_values_on_a_cell_are_what_an_interpolant_misses():
+    """f quadratic: E = P - f, with P from the interpolant by its definition."""
+    rng = np.random.default_rng(11)
+    for d in (2, 3):
+        h = rng.normal(size=(d, d))
+        h = h + h.T
+        u, cell = rng.random((50, d)), rng.integers(0, 2, (1, d))
+        corners = np.indices((2,) * d).reshape(d, -1).T
+        values = 0.5 * np.einsum("ni,ij,nj->n", corners, h, corners)
+        coded = rng.normal(size=2**d)
+        exact = reflected_values(coded.reshape((2,) * d), u) - 0.5 * np.einsum("ni,ij,nj->n", u, h, u)
+        bends = np.array([h[k, l] for k, l in pairs(d)])
+        assert np.allclose(values_on_cell(coded - values, bends, u), exact, atol=1e-12)
+        # Backwards along some axes, as in odd cells.
+        turned, other = unfolded((coded - values)[None], bends[:, None], cell)
+        back = np.where(cell == 1, 1 - u, u)
+        flipped = np.flip(coded.reshape((2,) * d), tuple(np.flatnonzero(cell[0])))
+        again = reflected_values(flipped, back) - 0.5 * np.einsum("ni,ij,nj->n", u, h, u)
+        assert np.allclose(values_on_cell(turned[0], other[:, 0], back), again, atol=1e-12)
 
 
 # -- certificates -------------------------------------------------------------------------------------------------------
