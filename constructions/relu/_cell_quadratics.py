@@ -3,8 +3,8 @@
 Statement. On the simplex 1 >= u_1 >= ... >= u_d >= 0 (axes in any order) of the box [0, 1]^d, let
     E(u) = (linear between the values e_v at its vertices) + 1/2 sum_{k,l} B_kl (min(u_k, u_l) - u_k u_l):
 that is P - f for P linear and f of second derivatives B. The faces of all simplices are the chains w_0 < ... < w_m of corners.
-With f_i = w_i - w_(i-1), A_ij = f_i' B f_j and the coordinates 1 >= t_1 >= ... >= t_m >= 0 of a face, E is of the same form, with A
-for B. |E| is largest at a corner, or inside an edge, where it is a parabola, or inside a face of m >= 2 where its gradient vanishes,
+With f_i = w_i - w_(i-1), A_ij = f_i' B f_j and the coordinates 1 >= t_1 >= ... >= t_m >= 0 of a face, E is of the same form, A
+for B. |E| is largest at a corner, or inside an edge, where it is a parabola, or inside a face, m >= 2, where its gradient is 0,
     A t = (e_i - e_(i-1) + A_ii/2 + sum_{j < i} A_ij)_i,
 and A or -A is positive semidefinite. There A is replaced by A + s I, |s| = 2^-20 sum |B_kl|, of the sign of its trace: now the
 system is well conditioned, and E has moved by at most m |s|/8, at that point as at the boundary of the face: 5/4 |s| for all
@@ -41,7 +41,7 @@ def total_bend(bends: Sequence[Array] | Array) -> Array:
 
 
 def unfolded(errors: Array, bends: Array, odd: Array) -> tuple[Array, Array]:
-    """(e, B) in coordinates that run against the axes where `odd` (n, d) is 1: all simplices are those of the statement then."""
+    """(e, B) in coordinates that run against the axes where `odd` (n, d) is 1: so all simplices are the statement's."""
     d = odd.shape[1]
     turn = odd @ (1 << np.arange(d - 1, -1, -1))
     errors = np.take_along_axis(errors, np.arange(1 << d) ^ turn[:, np.newaxis], axis=1)

@@ -5,8 +5,8 @@ B = (h_k h_l D_k D_l f) at its centre, |change of B_kl on the box| <= R_kl. On e
 mu_v of x and u in [0, 1]^d the place of x,
     (P - f)(x) = sum mu_v e_v + 1/2 sum_v mu_v (v - u)' B (v - u) + rest,    |rest| <= sum_{k,l} R_kl / 8
 (_hoelder_patch_plan). sum_v mu_v (v - u)_k (v - u)_l = min(u_k, u_l) - u_k u_l, so up to the rest this is the E of
-_cell_quadratics, of which the largest value is known. Boxes whose bound is more than half a per cent above the largest value that was found are
-halved; the upper bound is proved whatever that value is. Source: derived.
+_cell_quadratics, of which the largest value is known. Boxes whose bound is more than half a per cent above the largest value
+that was found are halved; the upper bound is proved whatever that value is. Source: derived.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class BendSearch:
 
     def _limit(self) -> float:
         """What is settled: nearly the largest error, or hardly more than rounding."""
-        return max(self._best * _ENOUGH, self._best + 16 * self._rounding)
+        return max(self._best * _ENOUGH, self._best + 4 * self._rounding)
 
     def _errors(self, numerators: Array, level: int) -> Array:
         """P - f at the points (n, d) in units of fine steps / 2^level, up to the rounding that is kept."""

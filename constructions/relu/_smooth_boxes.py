@@ -29,7 +29,7 @@ _UNIT = 2.0**-53
 _ORDER = {2: 12, 3: 10}
 _MOST = {2: 64, 3: 16}
 #: Remainders are this share of the change of f over a fine step squared, if as many panels are allowed.
-_WANTED = 2.0**-12
+_WANTED = 2.0**-10
 _CHUNK, _BITS = 1 << 14, 100
 
 
