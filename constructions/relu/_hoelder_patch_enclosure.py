@@ -72,11 +72,11 @@ class BendSearch:
         for axis in range(d):  # of every cell, the largest error at its corners
             ends = [tuple(slice(c, c + pieces) if k == axis else slice(None) for k in range(d)) for c in (0, 1)]
             worst = np.maximum(worst[ends[0]], worst[ends[1]])
-        order = np.flatnonzero(worst.ravel() + between > self._limit())
+        order = np.flatnonzero(~(worst.ravel() + between <= self._limit()))
         order = order[np.argsort(-worst.ravel()[order], kind="stable")]
         for start in range(0, len(order), _CHUNK):
             part = order[start : start + _CHUNK]
-            part = part[worst.ravel()[part] + between > self._limit()]
+            part = part[~(worst.ravel()[part] + between <= self._limit())]
             if len(part) == 0:
                 break
             cells = np.stack(np.unravel_index(part, (pieces,) * d), axis=-1)
@@ -121,7 +121,7 @@ class BendSearch:
             odd = ((boxes[worst] >> level) & 1).tolist()
             inside = [1 - v if o else v for v, o in zip(u, odd, strict=True)]
             self._note(float(value[worst] - rest[worst]), boxes[worst], level, inside)
-        return np.asarray((value + rest) * (1 + 2.0**-40))
+        return np.nan_to_num((value + rest) * (1 + 2.0**-40), nan=np.inf)
 
     def _halved(self, boxes: Array, errors: Array, level: int) -> tuple[Array, Array]:
         """The 2^d halves of every box and the errors at their corners; known corners are not evaluated again."""

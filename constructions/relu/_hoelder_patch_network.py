@@ -54,8 +54,7 @@ def bent_network(plan: BentPatches, target: Target) -> Network:
         for parities in classes(d):
             found, digits = class_digits(plan, parities, leads)
             spikes, indicators = class_parts(b, plan, target.domain, parities, found, digits)
-            responses = _Responses(b, spikes, plan.steps, d)
-            terms += [(quantum * w, form) for w, form in _decoded(b, responses, indicators, plan.steps, d, leads)]
+            terms += [(quantum * w, form) for w, form in _decoded(b, spikes, indicators, plan.steps, d, leads)]
     return b.build([linear_combination(terms, plan.base)])
 
 
@@ -78,13 +77,14 @@ def bent_layers(dimension: int, cells: int, steps: int, leads: Leads) -> int:
 
 
 def _decoded(
-    b: Builder, responses: _Responses, indicators: Iterator[tuple[Form, Form]], steps: int, dimension: int, leads: Leads
+    b: Builder, spikes: Spikes, indicators: Iterator[tuple[Form, Form]], steps: int, dimension: int, leads: Leads
 ) -> Terms:
     """What a class adds to the output, in units of lambda."""
+    responses = _responses(b, spikes, steps, dimension)
     terms: Terms = []
     nodes = map(tuple, local_nodes(steps, dimension).tolist())
     for node, count, offset in zip(nodes, *(a.tolist() for a in digit_counts(steps, dimension, leads)), strict=True):
-        psi, most = responses.of(node)
+        psi, most = responses[node]
         if offset:
             terms.append((-offset, psi))
         for place in range(count - 1, -1, -1):
@@ -92,52 +92,36 @@ def _decoded(
     return terms
 
 
-class _Responses:
-    """The responses psi_n of a class, units that are made when they are asked for."""
-
-    def __init__(self, b: Builder, spikes: Spikes, steps: int, dimension: int) -> None:
-        self._b, self._spikes, self._steps, self._dimension = b, spikes, steps, dimension
-        self._known: dict[tuple[str, Node], Form] = {}
-
-    def of(self, node: Node) -> tuple[Form, int]:
-        """(the unit psi_n, a bound of it)."""
+def _responses(b: Builder, spikes: Spikes, steps: int, dimension: int) -> dict[Node, tuple[Form, int]]:
+    """(the unit psi_n, a bound of it) for all nodes n of a patch."""
+    found = {(0,) * dimension: (spikes.sum, 1)}
+    # Sums of the spikes of all m >= n with m = n on a third axis; without that; and of ramps along an axis.
+    boxes: dict[Node, Form] = {}
+    columns: dict[Node, Form] = {}
+    ramps: dict[Node, Form] = {}
+    for node in reversed([tuple(row) for row in local_nodes(steps, dimension).tolist()]):
         axes = axes_of(node)
         if not axes:
-            return self._spikes.sum, 1
+            continue
+        boxes[node] = b.relu(
+            _after(boxes, node, 0) + _after(boxes, node, 1) - _after(boxes, node, 0, 1) + spikes.spike(node)
+        )
         if axes == (0, 1):
-            return self._box(node), 1
+            found[node] = boxes[node], 1
+            continue
+        columns[node] = _sum(b, boxes[node], _after(columns, node, 2))
         if len(set(axes)) == 2:
-            return self._column(node), 1
-        return self._ramp(node, axes[0]), self._steps - node[axes[0]]
+            found[node] = columns[node], 1
+        else:
+            ramps[node] = _sum(b, columns[node], _after(ramps, node, axes[0]))
+            found[node] = ramps[node], steps - node[axes[0]]
+    return found
 
-    def _unit(self, kind: str, node: Node, parts: list[tuple[int, Form]]) -> Form:
-        if (kind, node) not in self._known:
-            self._known[kind, node] = self._b.relu(linear_combination(parts))
-        return self._known[kind, node]
 
-    def _next(self, node: Node, *axes: int) -> Node | None:
-        """The node one step further along these axes, None beyond the patch."""
-        found = tuple(n + (k in axes) for k, n in enumerate(node))
-        return found if max(found) < self._steps else None
+def _after(known: dict[Node, Form], node: Node, *axes: int) -> Form:
+    """What is known one step further along these axes, 0 beyond the patch (and along a third axis that there is not)."""
+    return known.get(tuple(n + (k in axes) for k, n in enumerate(node)), Form()) if max(axes) < len(node) else Form()
 
-    def _box(self, node: Node) -> Form:
-        """The sum of the spikes of all m >= n that agree with n on a third axis."""
-        if ("box", node) in self._known:
-            return self._known["box", node]
-        after = [(sign, self._next(node, *axes)) for axes, sign in (((0,), 1), ((1,), 1), ((0, 1), -1))]
-        parts = [(sign, self._box(n)) for sign, n in after if n is not None]
-        return self._unit("box", node, [*parts, (1, self._spikes.spike(node))])
 
-    def _column(self, node: Node) -> Form:
-        """The sum of the spikes of all m >= n."""
-        if self._dimension == 2:
-            return self._box(node)
-        further = self._next(node, 2)
-        parts = [(1, self._box(node))] + ([(1, self._column(further))] if further else [])
-        return self._unit("column", node, parts)
-
-    def _ramp(self, node: Node, axis: int) -> Form:
-        """The sum of (m_k - n_k + 1) phi_m over m_k >= n_k, for n = n_k e_k."""
-        further = self._next(node, axis)
-        parts = [(1, self._column(node))] + ([(1, self._ramp(further, axis))] if further else [])
-        return self._unit("ramp", node, parts)
+def _sum(b: Builder, unit: Form, more: Form) -> Form:
+    return b.relu(unit + more) if more.terms else unit

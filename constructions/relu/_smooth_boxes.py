@@ -86,7 +86,8 @@ class _Panels:
         self.error = float((size * rounding + lacking + sum(rest.values())).max()) * (1 + 2.0**-40) + 2.0**-1000
         kinds: list[Index] = list(pairs(self._dimension))
         self._derived = {p: self._derivative(p) for p in kinds}
-        self._change = np.array([[self._sup((*p, m)) for m in range(self._dimension)] for p in self._derived]).sum(axis=1)
+        axes = range(self._dimension)
+        self._change = np.array([[self._sup((*p, m), lacking) for m in axes] for p in self._derived]).sum(axis=1)
         self._lost = np.array([self._bend_error(p, lacking, rounding) for p in self._derived])
 
     def _derivative(self, axes: Index) -> dict[Index, Array]:
@@ -101,10 +102,11 @@ class _Panels:
     def _remainder(self, axes: Index) -> Array:
         return sum(_lowered(a, axes)[0] * r for a, r in self._rest.items())  # type: ignore[return-value]
 
-    def _sup(self, axes: Index) -> float:
+    def _sup(self, axes: Index, lacking: Array) -> float:
         """A bound of |w_k w_l w_m D_k D_l D_m f| on all panels."""
         terms = sum(np.abs(c) for c in self._derivative(axes).values())
-        return float((terms * (1 + 2.0**-40) + self._remainder(axes)).max()) * (1 + 2.0**-40)
+        terms = terms * (1 + 2.0**-40) + self._order**3 * lacking  # coefficients grow by factors of at most T each time
+        return float((terms + self._remainder(axes)).max()) * (1 + 2.0**-40)
 
     def _bend_error(self, axes: Index, lacking: Array, rounding: float) -> float:
         size = sum(np.abs(c) for c in self._derived[axes].values())
