@@ -45,7 +45,9 @@ def unfolded(errors: Array, bends: Array, odd: Array) -> tuple[Array, Array]:
     d = odd.shape[1]
     turn = odd @ (1 << np.arange(d - 1, -1, -1))
     errors = np.take_along_axis(errors, np.arange(1 << d) ^ turn[:, np.newaxis], axis=1)
-    return errors, np.stack([b * (1.0 - 2.0 * (odd[:, k] ^ odd[:, l])) for (k, l), b in zip(pairs(d), bends, strict=True)])
+    return errors, np.stack(
+        [b * (1.0 - 2.0 * (odd[:, k] ^ odd[:, l])) for (k, l), b in zip(pairs(d), bends, strict=True)]
+    )
 
 
 def largest_on_cells(errors: Array, bends: Array) -> tuple[Array, Array]:
@@ -85,7 +87,10 @@ def _inside(e: list[Array], a: list[list[Array]], size: Array) -> Array:
     right = [slopes[i] + a[i][i] / 2 + sum(a[i][:i]) for i in range(m)]
     with np.errstate(all="ignore"):
         whole = _determinant(a)
-        t = [_determinant([[*row[:i], r, *row[i + 1 :]] for row, r in zip(a, right, strict=True)]) / whole for i in range(m)]
+        t = [
+            _determinant([[*row[:i], r, *row[i + 1 :]] for row, r in zip(a, right, strict=True)]) / whole
+            for i in range(m)
+        ]
         value = e[0] + sum(s * x for s, x in zip(slopes, t, strict=True))
         for i in range(m):
             value = value + a[i][i] * t[i] * (1 - t[i]) / 2 + sum(a[i][j] * t[j] for j in range(i + 1, m)) * (1 - t[i])

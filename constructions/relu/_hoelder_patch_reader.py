@@ -41,7 +41,9 @@ def _plan(rows: Rows, network: Network, target: Target) -> BentPatches:
         raise ValueError("more nodes than are built")
     _, base, output = rows[-1]
     inputs = dict(term for term in output if term[0] < d)
-    slopes = [inputs.get(k, fmpq(0)) * (high - low) / (cells * steps - 1) for k, (low, high) in enumerate(target.domain)]
+    slopes = [
+        inputs.get(k, fmpq(0)) * (high - low) / (cells * steps - 1) for k, (low, high) in enumerate(target.domain)
+    ]
     base += sum((inputs.get(k, fmpq(0)) * low for k, low in enumerate(target.domain.lower)), fmpq(0))
     sizes = [abs(w) for u, w in output if u >= d]
     quantum = min(sizes)
@@ -86,7 +88,12 @@ def bent_enclosure(network: Network, target: Target, work: Work) -> Enclosure | 
             gap = float_down(abs(target.ball([arb(c) for c in x]) - arb(value)))
         if gap > lower:
             lower, witness = gap, x
-    return lower, max(lower, search.upper), witness, f"{STRUCTURE_ONLY} (two scales, second differences decoded exactly)"
+    return (
+        lower,
+        max(lower, search.upper),
+        witness,
+        f"{STRUCTURE_ONLY} (two scales, second differences decoded exactly)",
+    )
 
 
 @register_evaluator
