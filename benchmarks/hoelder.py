@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,12 @@ HIGHER: list[Series] = [
     ("order 4, p = 5", _HIGHER, {"order": 4, "rate": 5}, tuple((j**4, 2 * j) for j in (8, 10, 12, 14, 16, 20)), -5),
     ("order 4, p = 8", _HIGHER, {"order": 4}, tuple((12 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -8),
 ]
+#: Two variables, order 2, M^2 = c N^(2 (p - 1)); patches in twice a power of 2 need the fewest weights. Frequencies as above.
+PLANE = Target("sin(60*x+20*y)*cos(40*y-10*x)", [(0, 1), (0, 1)])
+IN_THE_PLANE: list[Series] = [
+    ("d = 2, order 2, p = 2", _HIGHER, {}, ((32, 5), (64, 9), (96, 13), (128, 17), (192, 25), (256, 29)), -2),
+    ("d = 2, order 2, p = 3/2", _HIGHER, {"rate": 1.5}, tuple((8 * m * m, m) for m in (3, 5, 7, 9)), -1.5),
+]
 
 
 def rows(
@@ -81,7 +88,7 @@ def draw(ax: Any, target: Target, series: list[Series]) -> None:
         ax.loglog(weights, errors[-1] * (weights / weights[-1]) ** theory, ":", color=f"C{k}", label=f"theory {theory}")
     ax.set_xlabel("weights")
     ax.set_ylabel("certified uniform error")
-    ax.set_title(f"{target.text} on [0, 1]")
+    ax.set_title(f"{target.text} on [0, 1]" + (f"^{target.dimension}" if target.dimension > 1 else ""))
     ax.grid(alpha=0.3, which="both")
     ax.legend(fontsize=8)
 
@@ -97,5 +104,20 @@ def picture(path: str | Path) -> None:
     plt.close(figure)
 
 
-if __name__ == "__main__":
-    picture(Path(__file__).resolve().parents[1] / "docs" / "figures" / "hoelder-two-scale.png")
+def plane_picture(path: str | Path) -> None:
+    """The series in two variables."""
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(7, 5), constrained_layout=True)
+    draw(ax, PLANE, IN_THE_PLANE)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":  # `line`, `plane`, or both without an argument
+    figures = Path(__file__).resolve().parents[1] / "docs" / "figures"
+    chosen = sys.argv[1:] or ["line", "plane"]
+    if "line" in chosen:
+        picture(figures / "hoelder-two-scale.png")
+    if "plane" in chosen:
+        plane_picture(figures / "hoelder-two-scale-plane.png")

@@ -50,9 +50,9 @@ def _two_scales(target: Target, options: Options) -> Promise:
 
 
 def _smooth_two_scales(target: Target, options: Options) -> Promise:
-    r = int(options.get("order", 2))
-    p = float(options.get("rate", 2 * r))
-    return Promise(p, p / r - 1, f"P19, deep discontinuous phase, r = {r}, p = {p:g}")
+    r, d = int(options.get("order", 2)), target.dimension
+    p = float(options.get("rate", 2 * r / d))
+    return Promise(p, p * d / r - 1, f"P19, deep discontinuous phase, r = {r}, p = {p:g}")
 
 
 def _narrow(target: Target, options: Options) -> Promise:

@@ -150,6 +150,8 @@ class GadgetForms:
             rows = slice(k, k + chunk)
             *form, lost = self._forms(centre[rows], half[rows], assumed.rows(rows))
             lost = np.nan_to_num(lost[self.inputs :], posinf=1e300)
+            if len(lost) == 0:  # an affine network
+                lost = np.zeros((1, lost.shape[1]))
             parts.append((*form, lost.argmax(axis=0) + self.inputs, lost.max(axis=0), lost.sum(axis=0)))
         return tuple(np.concatenate(c) for c in zip(*parts, strict=True))
 

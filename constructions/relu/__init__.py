@@ -71,7 +71,7 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
     (deep_two_scale, (1, 2, 3), _deep_two_scale.DESCRIPTION, {"automatic": False}),
     (narrow, (1, 2, 3), _narrow.DESCRIPTION, {"automatic": False}),
-    (hoelder_two_scale, (1,), _hoelder_two_scale.DESCRIPTION, {"automatic": False}),
+    (hoelder_two_scale, (1, 2, 3), _hoelder_two_scale.DESCRIPTION, {"automatic": False}),
 )
 
 __all__ = [

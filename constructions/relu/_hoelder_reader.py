@@ -106,7 +106,7 @@ def step_errors(plan: HoelderPlan, target: Target) -> tuple[Array, Array, float]
     ]
     best, where = np.zeros(total), np.zeros(total)
     for side in np.array(bends).T:
-        size, place = _largest(errors[:-1], errors[1:], half * np.repeat(side, plan.steps))
+        size, place = largest_parabola(errors[:-1], errors[1:], half * np.repeat(side, plan.steps))
         where = np.where(size > best, place, where)
         best = np.maximum(best, size)
     extra = 3 * rounding + plan.slop() + plan.gap_at_ramps() + 2.0**-48 * float(np.abs(errors).max())
@@ -123,7 +123,7 @@ def _second_derivative(target: Target, left: fmpq, right: fmpq) -> tuple[float, 
     return -most, most
 
 
-def _largest(left: Array, right: Array, c: Array) -> tuple[Array, Array]:
+def largest_parabola(left: Array, right: Array, c: Array) -> tuple[Array, Array]:
     """(max, argmax) over [0, 1] of |(1 - u) left + u right + c u (1 - u)|."""
     ends = np.maximum(np.abs(left), np.abs(right))
     slope = right - left

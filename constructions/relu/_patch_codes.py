@@ -57,9 +57,9 @@ def places(found: np.ndarray) -> list[int]:
     return [*bends, int(found[-1])]
 
 
-def _nodes(cells: int, steps: int, parities: Parities) -> tuple[np.ndarray, ...]:
+def _nodes(cells: int, steps: int, parities: Parities, path: np.ndarray) -> tuple[np.ndarray, ...]:
     """Per axis the indices of the nodes, arrays that broadcast to (patches of axis 1, ..., of axis d, nodes of the path)."""
-    path, d, found = snake(steps, len(parities)), len(parities), []
+    d, found = len(parities), []
     for k, q in enumerate(parities):
         j = np.arange((cells + 1 - q) // 2)[:, np.newaxis]
         local = np.where(j % 2 == 0, path[:, k], steps - 1 - path[:, k])
@@ -71,32 +71,44 @@ def _nodes(cells: int, steps: int, parities: Parities) -> tuple[np.ndarray, ...]
 
 def lead_digits(plan: PatchPlan) -> int:
     """How many ternary digits the first level of a patch needs, at least one."""
-    firsts = [plan.levels[_nodes(plan.cells, plan.steps, q)][..., 0].max() for q in classes(plan.dimension)]
+    start = snake(plan.steps, plan.dimension)[:1]
+    firsts = [plan.levels[_nodes(plan.cells, plan.steps, q, start)].max() for q in classes(plan.dimension)]
     most, digits = int(max(firsts)), 1
     while 3**digits <= most:
         digits += 1
     return digits
 
 
-def class_digits(plan: PatchPlan, parities: Parities, lead: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rising addresses, digits (patches, lead + M^d - 1)) of a class."""
-    levels = plan.levels[_nodes(plan.cells, plan.steps, parities)].reshape(-1, plan.steps**plan.dimension)
-    powers = 3 ** np.arange(lead - 1, -1, -1)
-    digits = np.concatenate((levels[:, :1] // powers % 3, np.diff(levels) + 1), axis=1)
+def class_levels(plan: PatchPlan, parities: Parities, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rising addresses, levels (patches, nodes of the path)) of a class."""
+    levels = plan.levels[_nodes(plan.cells, plan.steps, parities, path)].reshape(-1, len(path))
     found = addresses(plan.cells, parities)
     order = np.argsort(found)
-    return found[order], digits[order]
+    return found[order], levels[order]
+
+
+def put_class(
+    levels: np.ndarray, cells: int, steps: int, parities: Parities, path: np.ndarray, found: np.ndarray
+) -> None:
+    """Write the levels of a class, in the order of rising addresses, into the array of all levels."""
+    nodes = _nodes(cells, steps, parities, path)
+    values = np.empty_like(found)
+    values[np.argsort(addresses(cells, parities))] = found
+    levels[nodes] = values.reshape(np.broadcast_shapes(*(n.shape for n in nodes)))
+
+
+def class_digits(plan: PatchPlan, parities: Parities, lead: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rising addresses, digits (patches, lead + M^d - 1)) of a class."""
+    found, levels = class_levels(plan, parities, snake(plan.steps, plan.dimension))
+    powers = 3 ** np.arange(lead - 1, -1, -1)
+    return found, np.concatenate((levels[:, :1] // powers % 3, np.diff(levels) + 1), axis=1)
 
 
 def put_levels(levels: np.ndarray, cells: int, steps: int, parities: Parities, lead: int, digits: np.ndarray) -> None:
     """Write the levels of a class, given its digits in the order of rising addresses, into the array of all levels."""
-    order = np.argsort(addresses(cells, parities))
     firsts = digits[:, :lead].astype(np.int64) @ 3 ** np.arange(lead - 1, -1, -1)
     values = np.cumsum(np.column_stack((firsts, digits[:, lead:].astype(np.int64) - 1)), axis=1)
-    nodes = _nodes(cells, steps, parities)
-    sorted_values = np.empty_like(values)
-    sorted_values[order] = values
-    levels[nodes] = sorted_values.reshape(np.broadcast_shapes(*(n.shape for n in nodes)))
+    put_class(levels, cells, steps, parities, snake(steps, len(parities)), values)
 
 
 def chunks(total: int, codes: int) -> list[slice]:

@@ -240,7 +240,7 @@ def _read(rows: Rows, network: Network, target: Target) -> PatchPlan:
     found = [np.sort(addresses(cells, q)) for q in classes(d)]
     bends = [places(f) for f in found]
     digits = (len(network.layers) - 1 - sum(map(len, bends))) // 2**d - _rest(d, cells, 0)
-    if digits % 3:
+    if digits <= 0 or digits % 3:
         raise ValueError("no whole number of digits")
     digits //= 3
     _, base, output = rows[-1]

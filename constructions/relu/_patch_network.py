@@ -80,17 +80,22 @@ def bit_ramp(cells: int, level: int) -> fmpq:
 
 def _class_terms(b: Builder, plan: PatchPlan, domain: Domain, parities: Parities, lead: int) -> Terms:
     """What a class adds to the output, in units of lambda."""
+    spikes, indicators = class_parts(b, plan, domain, parities, *class_digits(plan, parities, lead))
+    return _decoded(b, spikes, indicators, snake(plan.steps, plan.dimension), lead)
+
+
+def class_parts(
+    b: Builder, plan: PatchPlan, domain: Domain, parities: Parities, found: np.ndarray, digits: np.ndarray
+) -> tuple[Spikes, Iterator[tuple[Form, Form]]]:
+    """(the spikes of a class, the indicators of the digits of x's patch), for digits (patches, count) at rising addresses."""
     bits, local = _folded(b, plan, domain, parities)
     weights = [2**i for i in range(len(bits) - 1, -1, -1)]
     address = b.relu(linear_combination([(-w, bit) for w, bit in zip(weights, bits, strict=True)], sum(weights)))
-    spikes = _Spikes(b, local, plan.steps, parities)
-    codes = _codes(b, plan, address, parities, lead)
-    total = lead + plan.steps**plan.dimension - 1
-    indicators = itertools.chain.from_iterable(
-        read_digits(b, code, part.stop - part.start)
-        for code, part in zip(codes, chunks(total, plan.codes), strict=True)
-    )
-    return _decoded(b, spikes, indicators, snake(plan.steps, plan.dimension), lead)
+    spikes = Spikes(b, local, plan.steps, parities)
+    parts = chunks(digits.shape[1], plan.codes)
+    codes = _codes(b, address, found, digits, parts)
+    read = (read_digits(b, code, part.stop - part.start) for code, part in zip(codes, parts, strict=True))
+    return spikes, itertools.chain.from_iterable(read)
 
 
 def _folded(b: Builder, plan: PatchPlan, domain: Domain, parities: Parities) -> tuple[list[Form], list[Form]]:
@@ -107,11 +112,10 @@ def _folded(b: Builder, plan: PatchPlan, domain: Domain, parities: Parities) -> 
     return bits, local
 
 
-def _codes(b: Builder, plan: PatchPlan, address: Form, parities: Parities, lead: int) -> list[Form]:
-    found, digits = class_digits(plan, parities, lead)
+def _codes(b: Builder, address: Form, found: np.ndarray, digits: np.ndarray, parts: list[slice]) -> list[Form]:
     hinges: dict[int, Form] = {}  # one at 0, too: all codes then stand in one layer
     codes = []
-    for part in chunks(digits.shape[1], plan.codes):
+    for part in parts:
         start, bends, changes = code_polygon(found, digits[:, part])
         for place in bends:
             if place not in hinges:
@@ -120,7 +124,7 @@ def _codes(b: Builder, plan: PatchPlan, address: Form, parities: Parities, lead:
     return [b.relu(code) for code in codes]
 
 
-class _Spikes:
+class Spikes:
     """The spikes of the local nodes and their sum, as forms over shared units."""
 
     def __init__(self, b: Builder, local: list[Form], steps: int, parities: Parities) -> None:
@@ -160,7 +164,7 @@ class _Spikes:
 
 
 def _decoded(
-    b: Builder, spikes: _Spikes, indicators: Iterator[tuple[Form, Form]], path: np.ndarray, lead: int
+    b: Builder, spikes: Spikes, indicators: Iterator[tuple[Form, Form]], path: np.ndarray, lead: int
 ) -> Terms:
     terms: Terms = []
     t = spikes.sum

@@ -70,14 +70,19 @@ def assembled(
 
 def _plan(rows: Rows, network: Network, target: Target) -> PatchPlan:
     d = target.dimension
-    counts = [layer.units for layer in network.layers]
-    starts = [d, *(d + np.cumsum(counts)).tolist()]  # the number of the first unit of layer 1, 2, ...
     cells, steps = grid_of(dict(rows[0][2])[0], rows[0][1], target)
     _, base, output = rows[-1]
     quantum = min(abs(w) for _, w in output)
     # 2^d classes of terms: Psi, two gates a digit, and t for every step.
     lead = (len(output) // 2**d - 3 * (steps**d - 1) - 1) // 2
-    length, codes = folds(cells), []
+    return assembled(cells, steps, lead, base, quantum, code_tables(rows, network, cells, steps), d)
+
+
+def code_tables(rows: Rows, network: Network, cells: int, steps: int) -> list[list[list[int]]]:
+    """codes[class][number of the code]: the codes at the class's rising addresses."""
+    d, length, codes = network.inputs, folds(cells), []
+    counts = [layer.units for layer in network.layers]
+    starts = [d, *(d + np.cumsum(counts)).tolist()]  # the number of the first unit of layer 1, 2, ...
     for number, parities in enumerate(classes(d)):
         address = starts[length + 1] + number * (1 + d * (steps + 2))
         hinges = {}
@@ -92,7 +97,7 @@ def _plan(rows: Rows, network: Network, target: Target) -> PatchPlan:
             if inputs and all(u in hinges for u, _ in inputs):
                 tables.append(codes_at(found, whole(bias), {hinges[u]: whole(w) for u, w in inputs}))
         codes.append(tables)
-    return assembled(cells, steps, lead, base, quantum, codes, d)
+    return codes
 
 
 FORMS.add(_plan, patch_network)

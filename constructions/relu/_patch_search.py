@@ -19,6 +19,12 @@ Found = tuple[PatchPlan, tuple[BudgetItem, ...]]
 
 def given_patches(method: str, target: Target, cells: Any, steps: Any) -> Found:
     """The plan on the grid as the user gave it, and its budget; raises InputError, UnreachableError (MAXIMUM_NODES)."""
+    check_grid(cells, steps)
+    return _fitted(method, target, cells, steps)
+
+
+def check_grid(cells: Any, steps: Any) -> None:
+    """Raise InputError unless the user gave N >= 3 patches and an odd M >= 3."""
     if not isinstance(cells, int) or isinstance(cells, bool) or cells < 3:
         raise InputError(
             "cells", cells, "an integer of at least 3 in several variables; cells and steps are given together"
@@ -27,7 +33,6 @@ def given_patches(method: str, target: Target, cells: Any, steps: Any) -> Found:
         raise InputError(
             "steps", steps, "an odd integer of at least 3 in several variables (patches are reflected on the fine grid)"
         )
-    return _fitted(method, target, cells, steps)
 
 
 def patch_grid(nodes: int, rate: float, dimension: int, balance: float) -> tuple[int, int]:

@@ -19,6 +19,10 @@ from constructions.relu._difference_plan import DifferencePlan
 from constructions.relu._difference_reader import ORDERS
 from constructions.relu._hoelder_narrow import hoelder_narrow
 from constructions.relu._hoelder_network import hoelder_network
+from constructions.relu._hoelder_patch_network import bent_network
+from constructions.relu._hoelder_patch_plan import BentPatches
+from constructions.relu._hoelder_patch_reader import FORMS as PATCHES
+from constructions.relu._hoelder_patch_search import given_bent, search_bent
 from constructions.relu._hoelder_plan import HoelderPlan, curvature, fit_plan
 from constructions.relu._hoelder_reader import FORMS
 from constructions.relu._newton_windows import lebesgue, remainder
@@ -28,15 +32,17 @@ NAME = "hoelder-two-scale"
 DESCRIPTION = {
     "name": NAME,
     "activations": ("relu",),
-    "needs": "one variable, a bounded derivative of order r = 2 .. 8",
-    "guarantee": "sup |f - net| <= eps, proved: O(h^r max |f^(r)|), h = 1/(N M) of the interval; 3/8 h^2 max |f''| for r = 2",
-    "rate": "error O(W^-p), r < p <= 2 r, O(W^(p/r - 1)) hidden layers (form='narrow': width 6, 2 r + 5); discontinuous in f",
+    "needs": "one variable, a bounded derivative of order r = 2 .. 8; or 2, 3 variables, bounded second derivatives (r = 2)",
+    "guarantee": "sup |f - net| <= eps, proved: O(h^r max |D^r f|), h = side/(N M); 3/8 h^2 max |f''| for r = 2, d = 1",
+    "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (d = 1, form='narrow': width 6, 2 r + 5); "
+    "discontinuous in f",
     "references": ("P19", "P18"),
 }
 #: A coarse cell costs this share of a fine step: order 2, higher orders.
 _SHARE, _HIGHER_SHARE = 6, 10
 #: A plan with what is proved of it.
-_Fitted = tuple[HoelderPlan | DifferencePlan, tuple[BudgetItem, ...]]
+_Plan = HoelderPlan | DifferencePlan | BentPatches
+_Fitted = tuple[_Plan, tuple[BudgetItem, ...]]
 _Fit = Callable[[int, int], _Fitted]
 
 
@@ -44,24 +50,28 @@ def hoelder_two_scale(
     target: Target, eps: Any, *, order: int = 2, rate: Any = None, form: str = "skips", cells: int | None = None,
     steps: int | None = None,
 ) -> Approximant:  # fmt: skip
-    """The Approximant by a two-scale network for f with a bounded derivative of order r = `order`, error O(W^(-2 r)).
+    """The Approximant by a two-scale network for f with bounded derivatives of order r = `order`, error O(W^(-2 r/d)).
 
-    N coarse cells of M fine steps; nodal values are f_1(x_k) + lambda A_k, f_1 a coarse polygon, A_k integers whose r-th
+    d = 1: N coarse cells of M fine steps; nodal values are f_1(x_k) + lambda A_k, f_1 a coarse polygon, A_k integers whose r-th
     differences inside a cell are digits of r + 1 bits, which are all that is coded, in one integer per cell; between nodes the
     network is the polygon (r = 2) or the polynomial of degree r - 1 through r neighbouring values (r >= 3; r products in all).
-    Guarantee (proved): sup |f - net| <= bound <= eps. r = 2: lambda/2 at the nodes, h^2/8 max |f''| between them, lambda about
-    h^2 max |f''|/2. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/2^(r-1),
-    Lambda_3 = 5/4, omega_3 < 0.065. Ramps, products and rounding are in the budget, and no point of the interval is left out.
+    d = 2, 3 (r = 2): N^d patches of M^d nodes; nodal values are an affine function + lambda Q, Q integers whose second
+    differences, mixed ones as well, are two ternary digits each; the network is their interpolant on simplices at every x.
+    Guarantee (proved): sup |f - net| <= bound <= eps. d = 1, r = 2: lambda/2 at the nodes, h^2/8 max |f''| between them, lambda
+    about h^2 max |f''|/2. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/2^(r-1),
+    Lambda_3 = 5/4, omega_3 < 0.065. d = 2, 3: lambda/2 + sum_{k,l} b_kl/8, lambda = max b_kl/3, b_kl = h_k h_l max |D_k D_l f|.
+    Ramps, products and rounding are in the budget, and no point of the domain is left out.
     Exact weights; evaluated exactly or by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers for r = 2;
-    6 N + O(r^2 M) (r = 3: 55 M) and O(r log(1/eps)) more for r >= 3. With M ~ N^(rate/r - 1): error O(W^-rate), depth
-    O(W^(rate/r - 1)); rate = 2 r is the fastest there is in one variable.
-    form="narrow" (rate 2 r): the same function in standard fully-connected form, no skips, of constant width whatever N and M
-    are: 6 for r = 2, with about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers; 2 r + 5 for r >= 3, with about
+    6 N + O(r^2 M) (r = 3: 55 M) and O(r log(1/eps)) more for r >= 3; about 3 N^2 + 176 M^2 weights for d = 2, 3 N^3 + 368 M^3
+    for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more. With M^d ~ N^(rate d^2/r - d): error O(W^-rate), depth
+    O(W^(rate d/r - 1)); rate = 2 r/d is the fastest there is.
+    form="narrow" (d = 1, rate 2 r): the same function in standard fully-connected form, no skips, of constant width whatever N
+    and M are: 6 for r = 2, with about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers; 2 r + 5 for r >= 3, with about
     9 N + 156 M weights for r = 3, and N + (3 r + 1) M hidden layers and O(r log(1/eps)) more.
-    cells and steps fix N and M (then the bound is what it is).
-    Raises InputError (eps, order, rate outside (r, 2 r], form, cells, steps), RegularityError in several variables or without a
-    bounded derivative of this order, UnreachableError beyond 60,000,000 fine nodes or the accuracy of values, float64
-    for r = 2, 2^-54 of the largest for r >= 3.
+    cells and steps fix N and M (then the bound is what it is); for d > 1 N >= 3 and M >= 3 is odd.
+    Raises InputError (eps, order, rate outside (r/d, 2 r/d], form, cells, steps), RegularityError beyond 3 variables, for order
+    above 2 in several, or without bounded derivatives of this order, UnreachableError beyond 60,000,000 fine nodes or the
+    accuracy of values, float64 for r = 2, 2^-54 of the largest for r >= 3.
     Source: P19, deep discontinuous phase; coded differences, polynomials between nodes and the bounds are derived here.
     """
     goal = to_float(to_fmpq(eps))
@@ -69,25 +79,33 @@ def hoelder_two_scale(
         raise InputError("eps", eps, "a positive finite number")
     if isinstance(order, bool) or order not in (2, *ORDERS):
         raise InputError("order", order, f"an integer from 2 to {ORDERS[-1]}; order 1 is method 'deep-two-scale'")
-    power = _rate(2 * order if rate is None else rate, order)
+    d = target.dimension
+    if d > 3:
+        raise RegularityError(f"{NAME}: needs 1 to 3 variables, the target has {d}")
+    if d > 1 and order > 2:
+        raise RegularityError(f"{NAME}: order {order} needs one variable, the target has {d}; 'local-taylor' has it there")
+    power = _rate(to_fmpq(2 * order) / d if rate is None else rate, order, d)
     if form not in ("skips", "narrow"):
         raise InputError("form", form, "'skips' or 'narrow'")
-    if form == "narrow" and power != 2 * order:
-        why = f"'skips' for this rate; 'narrow' is for rate {2 * order}: constant width makes depth O(W)"
+    if form == "narrow" and (d > 1 or power != 2 * order):
+        why = (
+            f"'skips' for this rate; 'narrow' is for rate {2 * order}: constant width makes depth O(W)"
+            if d == 1
+            else "'skips' in several variables"
+        )
         raise InputError("form", form, why)
-    if target.dimension != 1:
-        raise RegularityError(f"{NAME}: needs one variable, the target has {target.dimension}")
-    fit, factor = (_polygons if order == 2 else _polynomials)(target, order)
-    if cells is not None or steps is not None:
-        plan, budget = fit(*_grid_given(cells, steps, order))
+    share = power * d / order
+    if d > 1:
+        plan, budget = _several(target, goal, share, cells, steps)
     else:
-        plan, budget = _searched(target, goal, power, order, fit, factor)
+        plan, budget = _one(target, goal, share, order, cells, steps)
     return Approximant(
         network=_network(plan, target, form),
         target=target,
         bound=proved_bound(budget),
         method=NAME,
-        statement=f"P19, deep discontinuous phase, d = 1, r = {order}: error O(W^-p), depth O(W^(p/r - 1)), by bit extraction.",
+        statement=f"P19, deep discontinuous phase, d = {d}, r = {order}: error O(W^-p), depth O(W^(p d/r - 1)), "
+        "by bit extraction.",
         budget=budget,
         parameters={
             "cells": plan.cells,
@@ -101,8 +119,25 @@ def hoelder_two_scale(
     )
 
 
-def _network(plan: HoelderPlan | DifferencePlan, target: Target, form: str) -> Network:
-    if isinstance(plan, DifferencePlan):
+def _one(target: Target, goal: float, share: float, order: int, cells: Any, steps: Any) -> _Fitted:
+    fit, factor = (_polygons if order == 2 else _polynomials)(target, order)
+    if cells is not None or steps is not None:
+        return fit(*_grid_given(cells, steps, order))
+    return _searched(target, goal, share, order, fit, factor)
+
+
+def _several(target: Target, goal: float, share: float, cells: Any, steps: Any) -> _Fitted:
+    if cells is not None or steps is not None:
+        return given_bent(NAME, target, cells, steps)
+    return search_bent(NAME, target, goal, share)
+
+
+def _network(plan: _Plan, target: Target, form: str) -> Network:
+    if isinstance(plan, BentPatches):
+        network = bent_network(plan, target)
+        if not plan.constant:
+            PATCHES.remember(network, target, plan)
+    elif isinstance(plan, DifferencePlan):
         network = (difference_narrow if form == "narrow" else difference_network)(plan, target)
         if plan.corrected:
             DIFFERENCES.remember(network, target, plan)
@@ -113,16 +148,17 @@ def _network(plan: HoelderPlan | DifferencePlan, target: Target, form: str) -> N
     return network
 
 
-def _rate(rate: Any, order: int) -> float:
-    power = to_float(to_fmpq(rate))
-    if not order < power <= 2 * order:
+def _rate(rate: Any, order: int, dimension: int) -> float:
+    power, least, most = to_fmpq(rate), to_fmpq(order) / dimension, to_fmpq(2 * order) / dimension
+    if not least < power <= most:
         why = (
             f"no ReLU network has a faster one for order {order}: rates are at most 2 r/d by VC dimension, P19"
-            if power > 2 * order
-            else f"up to W^-{order} weights depend continuously on f: methods 'simplicial' (order 2) and 'local-taylor'"
+            if power > most
+            else f"up to W^-({least}) weights depend continuously on f: methods 'simplicial' (order 2) and 'local-taylor'"
         )
-        raise InputError("rate", rate, f"{order} < rate <= {2 * order} for order {order} in one variable ({why})")
-    return power
+        where = "one variable" if dimension == 1 else f"{dimension} variables"
+        raise InputError("rate", rate, f"{least} < rate <= {most} for order {order} in {where} ({why})")
+    return to_float(power)
 
 
 def _grid_given(cells: Any, steps: Any, order: int) -> tuple[int, int]:
@@ -133,14 +169,14 @@ def _grid_given(cells: Any, steps: Any, order: int) -> tuple[int, int]:
 
 
 def _searched(target: Target, goal: float, power: float, order: int, fit: _Fit, factor: float) -> _Fitted:
-    """The plan of a grid, nearly the smallest, whose bound is at most `goal`; factor h^order estimates it."""
+    """The plan of a grid, M ~ N^(power - 1), nearly the smallest, whose bound is at most `goal`; estimate: factor h^order."""
     [(low, high)] = target.domain
     nodes = max(2.0 * order, to_float(high - low) * (factor / goal) ** (1 / order))
     share = _SHARE if order == 2 else _HIGHER_SHARE
     for _ in range(40):
         if nodes > MAXIMUM_NODES:
             break
-        cells = max(2, math.ceil((nodes * share ** (power / order - 1)) ** (order / power)))
+        cells = max(2, math.ceil((nodes * share ** (power - 1)) ** (1 / power)))
         steps = max(order, round(nodes / cells))
         cells = max(2, math.ceil(nodes / steps))
         plan, budget = fit(cells, steps)

@@ -1,0 +1,221 @@
+"""What are values and second derivatives of a smooth function of d >= 2 variables at millions of points? Proved bounds.
+
+The box is cut into B^d panels of centres c and half-widths w; f(c + w s) = sum_{|a| < T} c_a s^a + R, c_a = w^a D^a f(c)/a! and
+|R| <= sum_{|a| = T} max |w^a D^a f/a!|, s in [-1, 1]^d, from Taylor coefficients in balls. Horner's scheme in float64 errs by
+at most 4 (T + d) 2^-53 sum |c_a|: a coefficient passes fewer than 2 (T + d) operations, s is rounded once for each power. The
+same c_a give w_k w_l D_k D_l f, times a_k a_l or a_k (a_k - 1), and bounds of third derivatives.
+Functions without such panels (declared by the user, not analytic) have values and global bounds of second derivatives only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import lru_cache
+
+import numpy as np
+from flint import arb
+
+from approx.errors import UnreachableError
+from approx.numbers import arb_interval, float_up, to_arb, to_float, working_precision
+from approx.targets import Target
+from constructions.relu._cell_quadratics import pairs
+from constructions.relu._node_values import node_values
+
+Array = np.ndarray
+Index = tuple[int, ...]
+_UNIT = 2.0**-53
+#: By the number of variables: the order T of remainders, and how many panels an axis may have.
+_ORDER = {2: 12, 3: 10}
+_MOST = {2: 64, 3: 16}
+#: Remainders are this share of the change of f over a fine step squared, if as many panels are allowed.
+_WANTED = 2.0**-10
+_CHUNK, _BITS = 1 << 14, 100
+
+
+class SmoothBoxes:
+    """Values and second derivatives on grids: places are numerators / total of the box, per axis."""
+
+    def __init__(self, target: Target, steps: int) -> None:
+        """`steps` is the number of steps per axis of a grid, O(h^2) of which is what values are wanted for."""
+        self._target = target
+        analytic = not target.assumptions and target.dimension in _ORDER
+        count, self._enough = _count(target, _WANTED / steps**2) if analytic else (0, False)
+        self._panels = _panels(target, count) if analytic else None
+
+    def values(self, numerators: Array, total: int) -> tuple[Array, float]:
+        """(float64 values of f at places (n, d), proved bound of their errors)."""
+        if self._panels is None or not self._enough:
+            try:
+                return node_values(self._target, numerators, total)
+            except UnreachableError:  # too many for balls
+                if self._panels is None:
+                    raise
+        return self._panels.values(numerators, total)
+
+    def bends(self, numerators: Array, total: int, steps: int) -> tuple[Array, Array]:
+        """(h_k h_l D_k D_l f at places (n, d), (pairs, n); bounds (pairs,) of error and change on boxes of sides h around).
+
+        h is 1/steps of the box. Pairs k <= l in lexicographic order.
+        """
+        if self._panels is None:
+            kinds = pairs(self._target.dimension)
+            return np.zeros((len(kinds), len(numerators))), np.array([self._bound(p, steps) for p in kinds])
+        return self._panels.bends(numerators, total, steps)
+
+    def _bound(self, pair: tuple[int, int], steps: int) -> float:
+        order = tuple(sum(k == axis for k in pair) for axis in range(self._target.dimension))
+        with working_precision(80):
+            (a, b), (c, e) = self._target.domain[pair[0]], self._target.domain[pair[1]]
+            return self._target.derivative_bound(order) * float_up((b - a) * (e - c) / (steps * steps))
+
+
+@lru_cache(maxsize=4)
+def smooth_boxes(target: Target, steps: int) -> SmoothBoxes:
+    """The SmoothBoxes of a target; the last few are kept."""
+    return SmoothBoxes(target, steps)
+
+
+class _Panels:
+    def __init__(self, count: int, coefficients: dict[Index, Array], lacking: Array, rest: dict[Index, Array]) -> None:
+        """Panels per axis; c_a by a, |a| < T; what they lack in sum; bounds of |c_a|, |a| = T; arrays over all panels."""
+        self._count, self._coefficients, self._rest = count, coefficients, rest
+        self._dimension, self._order = len(next(iter(rest))), sum(next(iter(rest)))
+        size = sum(np.abs(c) for c in coefficients.values())
+        rounding = 4 * (self._order + self._dimension) * _UNIT
+        self.error = float((size * rounding + lacking + sum(rest.values())).max()) * (1 + 2.0**-40) + 2.0**-1000
+        kinds: list[Index] = list(pairs(self._dimension))
+        self._derived = {p: self._derivative(p) for p in kinds}
+        axes = range(self._dimension)
+        self._change = np.array([[self._sup((*p, m), lacking) for m in axes] for p in self._derived]).sum(axis=1)
+        self._lost = np.array([self._bend_error(p, lacking, rounding) for p in self._derived])
+
+    def _derivative(self, axes: Index) -> dict[Index, Array]:
+        """The coefficients of w_k w_l ... D_k D_l ... f."""
+        found = {}
+        for a, c in self._coefficients.items():
+            factor, b = _lowered(a, axes)
+            if factor:
+                found[b] = factor * c
+        return found
+
+    def _remainder(self, axes: Index) -> Array:
+        return sum(_lowered(a, axes)[0] * r for a, r in self._rest.items())  # type: ignore[return-value]
+
+    def _sup(self, axes: Index, lacking: Array) -> float:
+        """A bound of |w_k w_l w_m D_k D_l D_m f| on all panels."""
+        terms = sum(np.abs(c) for c in self._derivative(axes).values())
+        terms = terms * (1 + 2.0**-40) + self._order**3 * lacking  # coefficients grow by factors of at most T each time
+        return float((terms + self._remainder(axes)).max()) * (1 + 2.0**-40)
+
+    def _bend_error(self, axes: Index, lacking: Array, rounding: float) -> float:
+        size = sum(np.abs(c) for c in self._derived[axes].values())
+        # What the coefficients lack grows by their factors, at most T^2.
+        return float((size * rounding + self._order**2 * lacking + self._remainder(axes)).max()) * (1 + 2.0**-40)
+
+    def values(self, numerators: Array, total: int) -> tuple[Array, float]:
+        return self._evaluated([self._coefficients], numerators, total)[0], self.error
+
+    def bends(self, numerators: Array, total: int, steps: int) -> tuple[Array, Array]:
+        step = 2.0 * self._count / steps  # h in units of w, on all axes
+        found = self._evaluated(list(self._derived.values()), numerators, total) * step**2
+        return found, (self._lost * step**2 + self._change * step**3 / 2) * (1 + 2.0**-40)
+
+    def _evaluated(self, polynomials: list[dict[Index, Array]], numerators: Array, total: int) -> Array:
+        found = np.empty((len(polynomials), len(numerators)))
+        for start in range(0, len(numerators), _CHUNK):  # so that intermediate results stay in the cache
+            part = slice(start, start + _CHUNK)
+            panel, places = np.zeros(len(numerators[part]), dtype=np.int64), []
+            for column in numerators[part].T.astype(np.int64):
+                at = np.minimum(column * self._count // total, self._count - 1)
+                panel = panel * self._count + at
+                places.append((2 * (column * self._count - at * total) - total) / float(total))
+            for row, polynomial in enumerate(polynomials):
+                found[row, part] = _horner(polynomial, (), places, panel)
+        return found
+
+
+def _lowered(a: Index, axes: Index) -> tuple[int, Index]:
+    """(the factor, the index) that s^a has after derivatives along these axes."""
+    b, factor = list(a), 1
+    for k in axes:
+        factor *= b[k]
+        b[k] -= 1
+    return factor, tuple(b)
+
+
+def _horner(polynomial: dict[Index, Array], first: Index, places: list[Array], panel: Array) -> Array:
+    """The sum over all indices that begin with `first`, divided by the powers of those variables."""
+    if len(first) == len(places):
+        return polynomial[first].take(panel)
+    degree = max(a[len(first)] for a in polynomial if a[: len(first)] == first)
+    result = _horner(polynomial, (*first, degree), places, panel)
+    for i in range(degree - 1, -1, -1):
+        result = result * places[len(first)] + _horner(polynomial, (*first, i), places, panel)
+    return result
+
+
+@lru_cache(maxsize=8)
+def _count(target: Target, wanted: float) -> tuple[int, bool]:
+    """(panels per axis, whether remainders are as small as wanted then) from a few panels: a guess, nothing rests on it."""
+    count = 2
+    while not _remainder_is_small(target, count, wanted):
+        if count == _MOST[target.dimension]:
+            return count, False
+        count *= 2
+    return count, True
+
+
+@lru_cache(maxsize=4)
+def _panels(target: Target, count: int) -> _Panels | None:
+    """The panels; None where f has no such coefficients."""
+    d = target.dimension
+    order = _ORDER[d]
+    indices = [a for a in itertools.product(range(order + 1), repeat=d) if sum(a) <= order]
+    coefficients = {a: np.empty(count**d) for a in indices if sum(a) < order}
+    rest = {a: np.empty(count**d) for a in indices if sum(a) == order}
+    lacking = np.empty(count**d)
+    for number, place in enumerate(itertools.product(range(count), repeat=d)):
+        point, box = _jets(target, place, count)
+        if not all(c.is_finite() for c in (*point.values(), *box.values())):
+            return None
+        with working_precision(_BITS):
+            lost = arb(0)
+            for a, c in coefficients.items():
+                c[number] = to_float(point[a].mid())
+                lost += abs(point[a] - to_arb(float(c[number])))
+            lacking[number] = float_up(lost)
+        for a, r in rest.items():
+            r[number] = float_up(abs(box[a]))
+    return _Panels(count, coefficients, lacking, rest)
+
+
+def _remainder_is_small(target: Target, count: int, wanted: float) -> bool:
+    chosen = sorted({0, count // 3, count // 2, count - 1})
+    for place in itertools.product(chosen, repeat=target.dimension):
+        box = _jets(target, place, count)[1]
+        if not all(c.is_finite() for c in box.values()):
+            return False
+        degrees = {a: sum(a) for a in box}
+        rest = sum(float_up(abs(c)) for a, c in box.items() if degrees[a] == _ORDER[target.dimension])
+        # Over the whole box f changes by count times as much, or more.
+        if rest > wanted * count * max(float_up(abs(c)) for a, c in box.items() if degrees[a] > 0):
+            return False
+    return True
+
+
+def _jets(target: Target, place: Index, count: int) -> tuple[dict[Index, arb], dict[Index, arb]]:
+    """The c_a at a panel's centre, |a| < T, and the c_a over the panel, |a| <= T."""
+    order = _ORDER[target.dimension]
+    with working_precision(_BITS):
+        middle, box, halves = [], [], []
+        for (low, high), i in zip(target.domain, place, strict=True):
+            half = (high - low) / (2 * count)
+            left = low + 2 * i * half
+            middle.append(arb(left + half))
+            box.append(arb_interval(left, left + 2 * half))
+            halves.append(arb(half))
+        scale = {a: math.prod((w**i for w, i in zip(halves, a, strict=True)), start=arb(1)) for a in
+                 itertools.product(range(order + 1), repeat=len(halves)) if sum(a) <= order}  # fmt: skip
+        point = {a: c * scale[a] for a, c in target.jet(middle, order - 1).items()}
+        return point, {a: c * scale[a] for a, c in target.jet(box, order).items()}
