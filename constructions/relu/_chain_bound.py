@@ -150,7 +150,8 @@ class _Compiled:
                 bottom = sum((w * values[u] for u, w in below), bottom) + arb(0, 1) * moved
                 wide = form + arb(0, 1) * spread
                 ratio, over = wide / bottom, ball_relu(values[len(errors) - 1] + arb(0, 1) * errors[-1])
-                error = bottom * error + over * (1 + over / bottom)
+                # The sawtooth runs on s with its error, the centring reads s without.
+                error = bottom * error + 2 * error * moved + over * (1 + over / bottom)
                 slopes.append(2 * ratio)
                 falls[len(errors)] = -ratio * ratio
                 errors.append(2 * absolute(ratio) * spread + ratio * ratio * moved + error)
@@ -185,7 +186,9 @@ def proved_bound(target: Target, tape: Tape, eps: float) -> tuple[float, float]:
         edges = [low, *((low + i * step).mid() for i in range(1, 64)), high]
         stack = list(itertools.pairwise(edges))
         fit, squares, cells = 0.0, 0.0, 0
-        smallest = 1e-3 * eps
+        sizes = [float_up(absolute(target.ball(edge)).upper()) for edge in edges]
+        scale = max((s for s in sizes if 0 < s < math.inf), default=1.0)
+        smallest = 1e-3 * eps * float_up((high - low).upper()) / scale
         while stack:
             a, b = stack.pop()
             cells += 1

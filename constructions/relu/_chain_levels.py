@@ -70,7 +70,7 @@ class Problem:
     @property
     def weights_of_stages(self) -> int:
         """The weights of the stages around a core that is the identity."""
-        return self.network(lambda _, t: t, [bend_levels(self)] * sum(isinstance(s, Bend) for s in self.stages)).size.weights
+        return self.network(lambda _, t: t, first_bends(self)).size.weights
 
     def sampled(self, points: Array, core: Core, bends: Sequence[int]) -> Array:
         """The values of that network at the points, up to rounding."""
@@ -252,7 +252,7 @@ def settle(problem: Problem, fit: Fit, best: int) -> Solution | None:
         return None
     free = fit.shape.free
     levels = [max(int(np.ceil(m - 0.3)), s + 1) for m, s in zip(real, free, strict=True)]
-    bends = [bend_levels(problem)] * share
+    bends = first_bends(problem)
     least = [s + 1 for s in free] + [2] * share
     state = Settling(problem, lambda own: chain_core(problem, fit, own), len(levels))
     current = state.lowered(levels + bends, least)
@@ -322,7 +322,14 @@ def _changed(levels: list[int], j: int, by: int) -> list[int]:
 def bend_levels(problem: Problem) -> int:
     """Levels at which the bend alone may cause about a fifth of eps, from the steepest slope of the target."""
     slope = float(np.abs(np.diff(problem.truth) / np.diff(problem.points)).max()) * problem.width
-    return max(2, int(np.ceil(np.log(slope / (0.8 * problem.eps)) / np.log(4))))
+    levels = np.log(slope / (0.8 * problem.eps)) / np.log(4)
+    return max(2, int(np.ceil(levels)) if np.isfinite(levels) else 2)
+
+
+def first_bends(problem: Problem) -> list[int]:
+    """These levels for every bend; none where there is no bend."""
+    bends = sum(isinstance(s, Bend) for s in problem.stages)
+    return [bend_levels(problem)] * bends if bends else []
 
 
 def ranked(fits: list[Fit], t: Array, y: Array, eps: float) -> list[Fit]:

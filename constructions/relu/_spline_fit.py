@@ -258,7 +258,7 @@ def judged(fit: SplineFit, curve: Curve) -> tuple[float, Array, list[Array]]:
     with np.errstate(all="ignore"):
         state = forward(shape, fit.theta, fine)
         errors = np.abs(state.features @ fit.theta[shape.nonlinear :] - curve.value(fine @ knots(shape, fit.theta)))
-        worst = float(errors.max()) if _sound(state) else np.inf
+        worst = float(errors.max()) if _sound(state) and admissible(shape, fit.theta) else np.inf
     return (worst if worst == worst else np.inf), errors, sensitivities(shape, fit.theta, state)
 
 

@@ -82,7 +82,7 @@ class SplineShape:
 
     @property
     def extra(self) -> int:
-        """Weights besides the 5 m_j - 2 of the squares and quotients: hinges, affine parts, skips."""
+        """Weights besides the 5 m_j - 2 (m_j >= 2) of the squares and quotients: hinges, affine parts, skips."""
         k = self.units
         skips = sum(max(0, j - 2) for j in range(k)) + max(0, k - 2) + sum(j for j in range(k) if self.quotients[j])
         return (self.cells - 1) * self.per_knot + 2 * (self.per_knot - 2) + skips

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from approx.errors import UnreachableError
 from approx.networks import Form, linear_combination
 from constructions.relu._chain_network import Writer
 from constructions.relu._spline_fit import SplineFit
@@ -80,6 +81,8 @@ def spline_form(writer: Writer, t: Form, fit: SplineFit, levels: Sequence[int]) 
         share = (alpha[-1] if alpha else 0.0) - low * (beta[-1] if beta else 0.0)  # of q_(j-1) in w - low s
         unit = writer.relu(linear_combination([(1.0, rest), (share, quotient)]) * (1 / ((high - low) * size)))
         if j:
+            if share == 0:
+                raise UnreachableError("a unit of the chain does not read the one before it")
             reads.append(linear_combination([((high - low) * size / share, unit), (-1 / share, rest)]))
             below += [(b, reads[-1]) for b in beta[-1:]]
         bottom = linear_combination([(1.0, bottom), *below])

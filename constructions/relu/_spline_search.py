@@ -1,7 +1,7 @@
 """Which spline chains are worth a network? Seeded starts with few cells, then more and more cells, the best led on.
 
-The valleys of good fits are found with four cells, where a start costs milliseconds; from there cells are added two at
-a time (`finer`), which keeps the shape of the chain. A heuristic: nothing is proved here. Deterministic.
+The valleys of good fits are found with one to four cells, where a start costs milliseconds; from there cells are added, two
+at a time at first (`finer`), which keeps the shape of the chain. A heuristic: nothing is proved here. Deterministic.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def climb(
 ) -> Iterator[tuple[float, list[SplineFit]]]:
     """For more and more cells: the weights that the chains promise, and those of them that leave something of eps to the units.
 
-    Starts have `first` cells. Ends after ROUNDS sizes with such a chain, or where more than MOST cells are promised. Cost:
-    `number` starts of 60 steps, then 60 steps per chain and size.
+    Starts have `first` cells. Ends after ROUNDS sizes with such a chain, with one at 0.6 eps, or where more than MOST
+    cells are promised. Cost: `number` starts of 60 steps, then 60 steps per chain and size.
     """
     pool = _best(starts(quotients, first, curve, number, seed), curve, eps, KEPT)
     pool = _best(pool + [shrunk(fit, curve, 0.3 * fit.rms, 60) for fit in pool], curve, eps, KEPT)

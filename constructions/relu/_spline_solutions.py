@@ -16,7 +16,7 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
-from constructions.relu._chain_levels import Core, Problem, Settling, bend_levels
+from constructions.relu._chain_levels import Core, Problem, Settling, first_bends
 from constructions.relu._chain_symmetry import Bend
 from constructions.relu._spline_fit import Curve, SplineFit, expected, judged, led
 from constructions.relu._spline_model import SplineShape
@@ -26,7 +26,6 @@ from constructions.relu.square_chain import (
     certificate_within,
     check_counts,
     folds_only,
-    left_affine,
     make_problem,
     proved_budget,
     proved_sum,
@@ -55,9 +54,10 @@ def chain_on_knots(
     check_counts(starts, fewer_than)
     if target.dimension != 1:
         raise RegularityError(f"{name}: needs a target of one variable")
-    problem = make_problem(target, wanted)
-    if left_affine(problem):
-        return folds_only(target, problem, name)
+    problem = make_problem(target, wanted, name)
+    simple = folds_only(target, problem, name, fewer_than)
+    if simple is not None:
+        return simple
     with np.errstate(all="ignore"):  # starts that run away overflow, and are dropped for it
         found = _solutions(problem, plans, starts, math.inf if fewer_than is None else fewer_than)
     for solution in found[:CANDIDATES]:
@@ -122,7 +122,7 @@ def _rough(fit: SplineFit, curve: Curve, eps: float) -> list[int]:
 
 def _settled(problem: Problem, fit: SplineFit, levels: list[int]) -> _Solution | None:
     """The network with the fewest levels that lowering them one at a time finds; None if out of reach."""
-    units, bends = fit.shape.units, [bend_levels(problem)] * sum(isinstance(s, Bend) for s in problem.stages)
+    units, bends = fit.shape.units, first_bends(problem)
     state = Settling(problem, lambda own: _core(fit, own), units)
     current = state.lowered(levels + bends, [1] * units + [2] * len(bends))
     return None if current is None else _Solution(state.network(current), fit, current, state.error(current))

@@ -34,13 +34,14 @@ def quotient_chain(target: Target, eps: Any, *, starts: int = STARTS, fewer_than
     q_i plus functions that are linear between the knots; the output likewise.
 
     Statement: the sawtooth network of the square is positively homogeneous in its argument and its biases. With s in the
-    place of the 1 it computes s f_m(w / s), 0 <= w <= s, that is w^2 / s up to s 4^-(m+1)/2, for not one weight more than
-    the square (P16 Proposition 2): one unit for s, read by every level in place of a bias. So every cell has a rational
-    function, and K quotients give a knot 2 K + 2 parameters for 2 K + 3 weights.
+    place of the 1 it computes s f_m(w / s), 0 <= w <= s, that is w^2 / s up to s 4^-(m+1)/2 when centred, for not one weight
+    more than the square besides those of s (P16 Proposition 2): one unit for s, read by every level in place of a bias.
+    So every cell has a rational function, and K quotients give a knot 2 K + 2 parameters for 2 K + 3 weights.
     Guarantee: the network returned has a certificate with upper <= eps (attached); a priori only `bound` is proved (inf
-    where nothing is). The search is a heuristic, deterministic (fixed seeds, counted work).
+    where nothing is). The search is a heuristic, deterministic on one machine (fixed seeds, counted work;
+    another BLAS rounds differently).
     `fewer_than` ends the search where it promises no network with fewer weights than these.
-    Cost: (N - 1)(2 K + 3) + sum (5 m_j - 2) + O(K^2) weights and the folds, K less per knot for a unit that is a square.
+    Cost: (N - 1)(2 K + 3) + sum (5 m_j - 2) + O(K^2) weights and the folds; per knot one less for every unit that is a square.
     Raises InputError unless eps > 0, starts >= 1 and fewer_than >= 1, RegularityError in several variables,
     UnreachableError when no chain that is certified to meet eps (with fewer weights than `fewer_than`) was found.
     Source: derived; docs/quotient-chains.md.

@@ -13,7 +13,7 @@ DESCRIPTION = {
     "activations": ("relu",),
     "needs": "one variable, piecewise smooth; best where a near singularity asks for graded cells",
     "guarantee": "found by a heuristic search, certified sup |f - net| <= eps; the a-priori bound may be larger",
-    "rate": "W = (K + 3) N + 5 K log4(1/eps) with N cells, K squares; error about N^-3, N^-4, N^-5 for K = 1, 2, 3",
+    "rate": "W = (K + 3) N + 5 K log4(1/eps) with N cells, K squares; error about N^-3, N^-4.2, N^-4.7 for K = 1, 2, 3",
     "references": ("P16", "approx"),
 }
 # One square is `piecewise-polynomial`, four never came out ahead.
@@ -27,7 +27,8 @@ def spline_chain(target: Target, eps: Any, *, starts: int = STARTS, fewer_than: 
     Statement: with one zig-zag over N graded cells, every square bends all cells at once; K squares give every cell a
     polynomial of degree 2^K whose first K + 2 free coefficients are those of the knot (its place, W_1, ..., W_K, A).
     Guarantee: the network returned has a certificate with upper <= eps (attached); a priori only `bound` is proved (inf
-    where nothing is). The search is a heuristic, deterministic (fixed seeds, counted work).
+    where nothing is). The search is a heuristic, deterministic on one machine (fixed seeds, counted work;
+    another BLAS rounds differently).
     `fewer_than` ends the search where it promises no network with fewer weights than these.
     Cost: (N - 1)(K + 3) + sum (5 m_j - 2) + O(K^2) weights and the folds; 5 s to 2 minutes.
     Raises InputError unless eps > 0, starts >= 1 and fewer_than >= 1, RegularityError in several variables,

@@ -55,8 +55,8 @@ def square_form(builder: Builder, t: Form, levels: int, centred: bool = False, s
     the midpoints of the cells; f_m(0) = 0 and f_m(1) = 1. Centred: 4^-(m+1)/2 is subtracted, so that
     |f_m(t) - t^2| <= 4^-(m+1)/2 (one constant more in the form, free where the reader has a bias anyway).
     The caller guarantees 0 <= t <= 1. Nothing is promised outside.
-    With a `scale` s >= 0 that is one unit: the form of s f_m(t / s), 0 <= t <= s, at the same cost. Every bias becomes a
-    weight of s, because the network of f_m is positively homogeneous in (t, 1). It is t^2 / s up to s 4^-(m+1).
+    With a `scale` s > 0 that is one unit: the form of s f_m(t / s), 0 <= t <= s, at the same cost. Every bias becomes a
+    weight of s, because the network of f_m is positively homogeneous in (t, 1). It is t^2 / s up to s 4^-(m+1); 0 at t = s = 0.
 
     Cost, when t is one unit (or one input) times a weight: 5m - 2 weights (m >= 2; 1 and 4 for m = 0, 1) and 2m - 2
     units, the m + 1 weights of the returned form counted once. Per level: b = relu(a - 1/2) two weights, the next

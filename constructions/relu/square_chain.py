@@ -55,9 +55,10 @@ def square_chain(target: Target, eps: Any, *, starts: int = STARTS, fewer_than: 
     check_counts(starts, fewer_than)
     if target.dimension != 1:
         raise RegularityError("square-chain: needs a target of one variable")
-    problem = make_problem(target, wanted)
-    if left_affine(problem):
-        return folds_only(target, problem, str(DESCRIPTION["name"]))
+    problem = make_problem(target, wanted, str(DESCRIPTION["name"]))
+    simple = folds_only(target, problem, str(DESCRIPTION["name"]), fewer_than)
+    if simple is not None:
+        return simple
     with np.errstate(all="ignore"):  # starts that run away overflow, and are dropped for it
         most = math.inf if fewer_than is None else fewer_than
         found = best_solution(problem, starts, lambda s: certificate_within(s.network, s.error, target, wanted), most)
@@ -80,10 +81,10 @@ def certificate_within(network: Network, error: float, target: Target, eps: floa
     return found if found.upper <= eps else None
 
 
-def make_problem(target: Target, eps: float) -> Problem:
+def make_problem(target: Target, eps: float, name: str) -> Problem:
     """The Problem of a target of one variable: its stages, and what is left of it on a Chebyshev grid.
 
-    Raises RegularityError where the target is not finite on the samples.
+    Raises RegularityError, in the name of the method, where the target is not finite on the samples.
     """
     low, high = float(target.domain.lower[0]), float(target.domain.upper[0])
     width = high - low
@@ -92,15 +93,19 @@ def make_problem(target: Target, eps: float) -> Problem:
         return np.asarray(target(low + width * np.clip(z, 0, 1)))
 
     u = np.linspace(0, 1, SAMPLES)
-    points = np.clip(low + width * np.unique(np.concatenate([u, chebyshev_grid(SAMPLES // 4)])), low, high)
+    points = np.unique(np.clip(low + width * np.concatenate([u, chebyshev_grid(SAMPLES // 4)]), low, high))
     truth = np.asarray(target(points))
-    stages, rest = reduce(f, eps, low, width)
+    if not np.isfinite(truth).all():
+        raise RegularityError(f"{name}: the target is not finite on its domain")
+    with np.errstate(all="ignore"):
+        straight = is_affine(f, 0.5 * eps)
+        stages, rest = ((), f) if straight else reduce(f, eps, low, width)
     grid = chebyshev_grid(GRID)
     values = np.asarray(rest(grid))
     finer = chebyshev_grid(FINER)
     fine = finer, np.asarray(rest(finer))
-    if not (np.isfinite(truth).all() and np.isfinite(values).all()):
-        raise RegularityError("square-chain: the target is not finite on its domain")
+    if not np.isfinite(values).all():
+        raise RegularityError(f"{name}: the target is not finite on its domain")
     return Problem(
         low, width, tuple(stages), grid, values, fine, eps, points, truth, lambda x: np.asarray(target(x)), rest
     )
@@ -111,14 +116,25 @@ def left_affine(problem: Problem) -> bool:
     return is_affine(lambda z: np.interp(z, problem.grid, problem.values), 0.5 * problem.eps)
 
 
-def folds_only(target: Target, problem: Problem, method: str) -> Approximant:
-    """The network of the stages alone, when what is left is affine to half of eps."""
+def folds_only(target: Target, problem: Problem, method: str, fewer_than: int | None) -> Approximant | None:
+    """The network of the stages alone, when what is left looks affine to half of eps and the certificate agrees.
+
+    None otherwise, and where it does not have fewer weights than `fewer_than`.
+    """
+    if not left_affine(problem):
+        return None
     first, last = float(problem.values[0]), float(problem.values[-1])
     bends = tuple(12 for s in problem.stages if isinstance(s, Bend))
     network = problem.network(lambda writer, t: (last - first) * t + first, bends, bare=True)
+    if fewer_than is not None and network.size.weights >= fewer_than:
+        return None
+    certificate = certify(network, target, rtol=0.01, atol=1e-6 * problem.eps)
+    if not certificate.upper <= problem.eps:
+        return None
     return Approximant(
         network=network, target=target, bound=math.inf, method=method,
         statement="Reflections and one affine function.", parameters={"stages": stage_names(problem)}, references=("approx",),
+        certificate=certificate,
     )
 
 

@@ -242,7 +242,7 @@ def test_quotients_do_with_fewer_weights_than_squares(text: str, domain: tuple[i
 
 
 def test_a_wrong_scale_is_caught_by_the_certificate() -> None:
-    # The planted fault: s replaced by the constant 1 in one level.
+    # The planted fault: every level reads a tenth less of s than it should.
     fit = shrunk(min(starts((True,), 2, CURVE, 4, 0), key=lambda fit: fit.rms), CURVE, 1e-5, 60)  # few levels suffice
 
     class Faulty(NetworkWriter):
@@ -274,7 +274,12 @@ def test_degenerate_targets() -> None:
         for text in ("abs(x-1/3)", "2*x+1"):
             found = chain(Target(text), 1e-6)
             assert found.network.size.weights <= 5
-            assert found.certified().certificate.upper <= 1e-6  # type: ignore[union-attr]
+            assert found.certificate is not None
+            assert found.certificate.upper <= 1e-6
+            with pytest.raises(UnreachableError, match="no chain"):
+                chain(Target(text), 1e-6, starts=2, fewer_than=1)
+        with pytest.raises(UnreachableError, match="no chain"):  # a spike that no sample of the first look shows
+            chain(Target("exp(-10**8*(x-5003/10000)**2)"), 1e-3, starts=1)
         with pytest.raises(UnreachableError, match="no chain"):
             chain(Target("exp(x)"), 1e-3, starts=2, fewer_than=5)
 
@@ -292,3 +297,10 @@ def test_bad_arguments() -> None:
 
 def test_hats_are_a_partition_of_unity() -> None:
     assert np.allclose(hat_values(5, 7).sum(axis=1), 1)
+
+
+def test_values_at_the_ends_of_float64_are_refused_or_met_not_a_crash() -> None:
+    for text, domain, eps in (("10**300*cos(x)", (-1, 1), 1e-10), ("cos(x)", (0, 1), 1e-320)):
+        with pytest.raises(UnreachableError):
+            quotient_chain(Target(text, domain), eps, starts=1)
+    assert quotient_chain(Target("sin(2*pi*x)"), 3).network.size.weights <= 2  # a constant does

@@ -48,7 +48,7 @@ def _random_fit(shape: Shape, seed: int = 0) -> Fit:
 
 @pytest.fixture(scope="module")
 def sine() -> tuple[Problem, Fit, tuple[int, ...]]:
-    problem = make_problem(Target("sin(2*pi*x)"), 3e-4)
+    problem = make_problem(Target("sin(2*pi*x)"), 3e-4, "square-chain")
     fit = projected_fit(Shape((0, 0)), np.array([-1.0]), problem.grid, problem.values, 60)
     assert fit is not None
     levels = (6, 6)
@@ -228,7 +228,7 @@ def test_symmetries_are_found_and_only_where_they_are() -> None:
 
 @pytest.mark.parametrize("text", ["sin(6*pi*x)", "(x-1/2)**3 + x", "cos(20*x)", "1/(1+25*(2*x-1)**2)", "sin(5*(2*x-1))"])
 def test_stages_are_built_exactly(text: str) -> None:
-    problem = make_problem(Target(text), 1e-6)
+    problem = make_problem(Target(text), 1e-6, "square-chain")
     assert problem.stages
     knots = np.linspace(0, 1, 257)
     f = lambda z: np.asarray(Target(text)(z))  # noqa: E731
