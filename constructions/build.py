@@ -16,6 +16,9 @@ from constructions.catalogue import Construction, catalogue
 #: How often a construction whose certified error misses eps by a little is asked again.
 _RETRIES = 2
 
+#: Quick constructions with at most so many weights are tried before the searches.
+_QUICK = 3000
+
 Progress = Callable[[str, float | None], None]
 
 
@@ -110,7 +113,9 @@ def _smallest(
     closest: Approximant | None = None
     reasons: list[str] = []
     guesses = {r.name: r.estimate(f, goal) if r.estimate else 0 for r in rows}
-    for number, row in enumerate(sorted(rows, key=lambda r: guesses[r.name])):
+    # What is built in a second comes first: searches that know how many weights are to be beaten end early.
+    order = sorted(rows, key=lambda r: (not (r.quick and guesses[r.name] <= _QUICK), guesses[r.name]))
+    for number, row in enumerate(order):
         say(row.name, number / len(rows))
         if best is not None and guesses[row.name] >= best.network.size.weights:
             continue

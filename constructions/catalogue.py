@@ -21,7 +21,7 @@ class Construction:
 
     `automatic` says whether `constructions.build` considers it when no method is named; `dimensions` are the numbers of
     variables that it takes; `estimate(target, eps)`, where there is one, is a cheap guess of the weights from below, so
-    that networks which cannot win need not be built.
+    that networks which cannot win need not be built; `quick` says that it is about right, and that small ones take a second.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Construction:
     paper: tuple[str, ...]
     automatic: bool = True
     estimate: Callable[[Target, float], int] | None = None
+    quick: bool = False
 
     def reason_against(self, target: Target) -> str | None:
         """Why this construction does not take the target, or None."""

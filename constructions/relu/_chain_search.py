@@ -24,7 +24,7 @@ BATCH = 8  # chains led on side by side
 WIDE = 24  # chains fitted side by side
 BROOD = 24  # chains of a batch of hops; the best BATCH of them are led on
 FAMILIES, MEMBERS = 6, 4  # families (numbers of squares and hinges) that hops start from, and fits of each
-HOPED = 1.2  # times more weights than wanted, that hops may win (at most 1.16 seen)
+HOPED, SPARED = 1.2, 15  # hops may win a share (at most 1.16 seen), fewer levels in bends and squares some weights
 FOLDED, HINGED = 0.4, 0.12  # shares of hops with one free fold more, and with a hinge more or less
 
 
@@ -86,7 +86,7 @@ def explore(
         for k in range(max(1, best - 1), best + 1):
             search.grow(k, h)
     fits = search.narrowed()
-    if min((worth(fit, t, fine, eps) for fit in fits), default=np.inf) > HOPED * fewer_than:
+    if min((worth(fit, t, fine, eps) for fit in fits), default=np.inf) > HOPED * fewer_than + SPARED:
         return []
     if 2 <= best <= 3:
         fits += roam(Shape((0,) * best), t, y, eps, (number + 1) // 2, seed)
