@@ -23,8 +23,8 @@ from constructions.relu._spline_model import SplineShape
 from constructions.relu._spline_network import spline_form
 from constructions.relu._spline_search import climb
 from constructions.relu.square_chain import (
-    certificate_within,
     check_counts,
+    fitting_certificate,
     folds_only,
     make_problem,
     proved_budget,
@@ -61,9 +61,11 @@ def chain_on_knots(
     with np.errstate(all="ignore"):  # starts that run away overflow, and are dropped for it
         found = _solutions(problem, plans, starts, math.inf if fewer_than is None else fewer_than)
     for solution in found[:CANDIDATES]:
-        certificate = certificate_within(solution.network, solution.error, target, wanted)
-        if certificate is not None:
+        certificate = fitting_certificate(solution.network, solution.error, target, wanted)
+        if certificate.upper <= wanted:
             return _approximant(target, problem, solution, certificate, name, statement)
+        if certificate.status == "budget":
+            break  # too many pieces; the others have about as many
     raise UnreachableError(f"{name}: no chain found with certified error <= {wanted:g}")
 
 

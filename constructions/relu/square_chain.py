@@ -59,9 +59,13 @@ def square_chain(target: Target, eps: Any, *, starts: int = STARTS, fewer_than: 
     simple = folds_only(target, problem, str(DESCRIPTION["name"]), fewer_than)
     if simple is not None:
         return simple
+
+    def certificate(solution: Solution) -> Certificate | None:
+        proved = fitting_certificate(solution.network, solution.error, target, wanted)
+        return proved if proved.upper <= wanted else None
+
     with np.errstate(all="ignore"):  # starts that run away overflow, and are dropped for it
-        most = math.inf if fewer_than is None else fewer_than
-        found = best_solution(problem, starts, lambda s: certificate_within(s.network, s.error, target, wanted), most)
+        found = best_solution(problem, starts, certificate, math.inf if fewer_than is None else fewer_than)
     if found is None:
         raise UnreachableError(f"square-chain: no chain found with certified error <= {wanted:g}")
     return _approximant(target, problem, *found)
@@ -75,10 +79,9 @@ def check_counts(starts: Any, fewer_than: Any) -> None:
         raise InputError("fewer_than", fewer_than, "an integer >= 1, or None")
 
 
-def certificate_within(network: Network, error: float, target: Target, eps: float) -> Certificate | None:
-    """The certificate of the network, if it proves the accuracy: with a gap that fits between the observed error and eps."""
-    found = certify(network, target, rtol=min(max(0.9 * (eps / error - 1), 0.5 * MARGIN), 0.01))
-    return found if found.upper <= eps else None
+def fitting_certificate(network: Network, error: float, target: Target, eps: float) -> Certificate:
+    """The certificate of the network, with a gap that fits between the observed error and eps."""
+    return certify(network, target, rtol=min(max(0.9 * (eps / error - 1), 0.5 * MARGIN), 0.01))
 
 
 def make_problem(target: Target, eps: float, name: str) -> Problem:
