@@ -239,7 +239,9 @@ def _ripened(job: Job, blocks: list[Block], allowance: int, goal: float, work: W
     # Once, all blocks get the bounds that the reading as squares gives them; later only where pieces are too many.
     again = any(b.ripe for b in blocks)
     if job.squares.program is None or (again and sum(b.cost for b in blocks) <= _AFFORDABLE):
-        parts = [part for block in blocks for part in _parts(job, block, allowance)]
+        parts: list[Block] = []
+        for block in blocks:  # bounds of many parts take long: no more of them when the budget ends
+            parts += [block] if work.exhausted else _parts(job, block, allowance)
         return sorted(parts, key=lambda b: (-b.upper, b.left))
     heap = [(-b.upper, b.left, b) for b in blocks]
     heapq.heapify(heap)
