@@ -12,6 +12,7 @@ that was found are halved; the upper bound is proved whatever that value is. Sou
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 from flint import fmpq
@@ -20,6 +21,7 @@ from approx.certification.budget import Work
 from approx.targets import Target
 from constructions.relu._cell_quadratics import largest_on_cells, place_on_cell, total_bend, unfolded
 from constructions.relu._hoelder_patch_plan import BentPatches, between_nodes
+from constructions.relu._patch_enclosure import halved
 from constructions.relu._patch_plan import grid_numerators
 from constructions.relu._reflected import reflected_values
 from constructions.relu._smooth_boxes import smooth_boxes
@@ -106,7 +108,8 @@ class BendSearch:
             boxes, errors = boxes[still], errors[still]
             for start in range(0, len(boxes), _CHUNK >> 2):
                 part = slice(start, start + (_CHUNK >> 2))
-                stack.append((*self._halved(boxes[part], errors[part], level + 1), level + 1))
+                inner = partial(self._errors, level=level + 1)
+                stack.append((*halved(boxes[part], errors[part], inner), level + 1))
 
     def _bounds(self, boxes: Array, errors: Array, level: int) -> Array:
         """Proved bounds of the error on the boxes; the largest value that they show is kept with its place."""
@@ -122,19 +125,6 @@ class BendSearch:
             inside = [1 - v if o else v for v, o in zip(u, odd, strict=True)]
             self._note(float(value[worst] - rest[worst]), boxes[worst], level, inside)
         return np.nan_to_num((value + rest) * (1 + 2.0**-40), nan=np.inf)
-
-    def _halved(self, boxes: Array, errors: Array, level: int) -> tuple[Array, Array]:
-        """The 2^d halves of every box and the errors at their corners; known corners are not evaluated again."""
-        d = self._plan.dimension
-        lattice = np.array(list(np.ndindex(*(3,) * d)))
-        known = (lattice % 2 == 0).all(axis=1)
-        found = np.empty((len(boxes), len(lattice)))
-        found[:, known] = errors
-        fresh = (2 * boxes[:, np.newaxis, :] + lattice[~known]).reshape(-1, d)
-        found[:, ~known] = self._errors(fresh, level).reshape(len(boxes), -1)
-        powers = 3 ** np.arange(d - 1, -1, -1)
-        halves = [found[:, (corner + self._corners) @ powers] for corner in self._corners]
-        return np.concatenate([2 * boxes + corner for corner in self._corners]), np.concatenate(halves)
 
 
 def bent_values(plan: BentPatches, target: Target, points: Array) -> Array:

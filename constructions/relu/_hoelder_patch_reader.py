@@ -8,20 +8,18 @@ at every x, _hoelder_patch_enclosure bounds its error, and the lower bound is an
 from __future__ import annotations
 
 import numpy as np
-from flint import arb, fmpq
+from flint import fmpq
 
 from approx.certification.budget import Work
 from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
-from approx.evaluation import evaluate_exact
 from approx.networks import Network
-from approx.numbers import float_down, working_precision
 from approx.targets import Target
 from constructions.relu._hoelder_patch_codes import Leads, levels_of, local_nodes
 from constructions.relu._hoelder_patch_enclosure import BendSearch, bent_values
 from constructions.relu._hoelder_patch_network import bent_network
 from constructions.relu._hoelder_patch_plan import BentPatches
 from constructions.relu._patch_codes import classes, digits_of, put_class
-from constructions.relu._patch_reader import code_tables, grid_of
+from constructions.relu._patch_reader import code_tables, exact_gap, grid_of
 from constructions.relu._plan_forms import PlanForms, Rows
 from constructions.relu._two_scale_reader import exact_number
 from constructions.relu._two_scale_search import MAXIMUM_NODES
@@ -80,14 +78,7 @@ def bent_enclosure(network: Network, target: Target, work: Work) -> Enclosure | 
     if plan is None:
         return None
     search = BendSearch(plan, target, work)
-    lower, witness = 0.0, tuple(target.domain.lower)
-    for place in search.places[:-3:-1]:
-        x = tuple(low + (high - low) * p for p, (low, high) in zip(place, target.domain, strict=True))
-        value = evaluate_exact(network, [x])[0]
-        with working_precision(160):
-            gap = float_down(abs(target.ball([arb(c) for c in x]) - arb(value)))
-        if gap > lower:
-            lower, witness = gap, x
+    lower, witness = exact_gap(network, target, search.places)
     return (
         lower,
         max(lower, search.upper),

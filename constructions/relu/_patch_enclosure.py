@@ -12,6 +12,8 @@ their bound is within half a per cent of the largest error that was found. Sourc
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from flint import fmpq
@@ -129,7 +131,7 @@ class PatchSearch:
                 cut = [slice(i, i + _PART) for i in range(0, len(boxes), _PART)]
                 stack += [(boxes[c], errors[c], level) for c in reversed(cut)]
             else:
-                stack.append((*self._halved(boxes, errors, level + 1), level + 1))
+                stack.append((*halved(boxes, errors, partial(self._errors, level=level + 1)), level + 1))
 
     def _bounds(self, boxes: np.ndarray, errors: np.ndarray, level: int) -> np.ndarray:
         exponent, _ = self._target.hoelder()
@@ -141,19 +143,21 @@ class PatchSearch:
             bound[close] = np.fmin(bound[close], worst[close] + gap)
         return np.asarray(bound)
 
-    def _halved(self, boxes: np.ndarray, errors: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
-        """The 2^d halves of every box and the errors at their corners; known corners are not evaluated again."""
-        d = self._plan.dimension
-        lattice = np.array(list(np.ndindex(*(3,) * d)))
-        known = (lattice % 2 == 0).all(axis=1)
-        found = np.empty((len(boxes), len(lattice)))
-        found[:, known] = errors
-        fresh = (2 * boxes[:, np.newaxis, :] + lattice[~known]).reshape(-1, d)
-        found[:, ~known] = self._errors(fresh, level).reshape(len(boxes), -1)
-        powers = 3 ** np.arange(d - 1, -1, -1)
-        halves = [found[:, (corner + self._corners) @ powers] for corner in self._corners]
-        children = np.concatenate([2 * boxes + corner for corner in self._corners])
-        return children, np.concatenate(halves)
+
+def halved(
+    boxes: np.ndarray, errors: np.ndarray, corner_errors: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The 2^d halves of every box and the errors at their corners; known corners are not evaluated again."""
+    d = boxes.shape[1]
+    lattice, corners = np.array(list(np.ndindex(*(3,) * d))), np.array(list(np.ndindex(*(2,) * d)))
+    known = (lattice % 2 == 0).all(axis=1)
+    found = np.empty((len(boxes), len(lattice)))
+    found[:, known] = errors
+    fresh = (2 * boxes[:, np.newaxis, :] + lattice[~known]).reshape(-1, d)
+    found[:, ~known] = corner_errors(fresh).reshape(len(boxes), -1)
+    powers = 3 ** np.arange(d - 1, -1, -1)
+    halves = [found[:, (corner + corners) @ powers] for corner in corners]
+    return np.concatenate([2 * boxes + corner for corner in corners]), np.concatenate(halves)
 
 
 def patch_values(plan: PatchPlan, target: Target, points: np.ndarray) -> np.ndarray:

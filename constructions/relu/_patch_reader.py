@@ -103,6 +103,19 @@ def code_tables(rows: Rows, network: Network, cells: int, steps: int) -> list[li
 FORMS.add(_plan, patch_network)
 
 
+def exact_gap(network: Network, target: Target, places: list[list[fmpq]]) -> tuple[float, tuple[fmpq, ...]]:
+    """(lower bound of sup |f - net|, where): exact values of the network at the last two places, given on [0, 1]^d."""
+    lower, witness = 0.0, tuple(target.domain.lower)
+    for place in places[:-3:-1]:
+        x = tuple(low + (high - low) * p for p, (low, high) in zip(place, target.domain, strict=True))
+        value = evaluate_exact(network, [x])[0]
+        with working_precision(160):
+            gap = float_down(abs(target.ball([arb(c) for c in x]) - arb(value)))
+        if gap > lower:
+            lower, witness = gap, x
+    return lower, witness
+
+
 @register
 def patch_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
     """(lower, upper, witness, method) for a two-scale network of 2 or 3 variables, otherwise None."""
@@ -110,14 +123,7 @@ def patch_enclosure(network: Network, target: Target, work: Work) -> Enclosure |
     if plan is None:
         return None
     search = PatchSearch(plan, target, work)
-    lower, witness = 0.0, tuple(target.domain.lower)
-    for place in search.places[:-3:-1]:
-        x = tuple(low + (high - low) * p for p, (low, high) in zip(place, target.domain, strict=True))
-        value = evaluate_exact(network, [x])[0]
-        with working_precision(160):
-            gap = float_down(abs(target.ball([arb(c) for c in x]) - arb(value)))
-        if gap > lower:
-            lower, witness = gap, x
+    lower, witness = exact_gap(network, target, search.places)
     return lower, max(lower, search.upper), witness, f"{STRUCTURE_ONLY} (two scales, digits decoded exactly)"
 
 

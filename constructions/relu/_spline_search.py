@@ -57,7 +57,7 @@ def starts(quotients: tuple[bool, ...], cells: int, curve: Curve, number: int, s
 
 
 def order(shape: SplineShape) -> float:
-    """The error falls about like cells^-order, as observed; it only ranks. A knot has `per_knot` - 1 parameters."""
+    """The error falls about like cells^-order (a guess that only ranks). A knot has `per_knot` - 1 parameters."""
     return 4.0 + 0.6 * (shape.per_knot - 5)
 
 

@@ -13,7 +13,7 @@ DESCRIPTION = {
     "activations": ("relu",),
     "needs": "one variable, piecewise smooth; near singularities cost little",
     "guarantee": "found by a heuristic search, certified sup |f - net| <= eps; the a-priori bound may be larger",
-    "rate": "W = (2 K + 3) N + 5 K log4(1/eps) with N cells, K quotients; error about N^-4, N^-5.2 for K = 1, 2",
+    "rate": "W = (2 K + 3) N + 5 K log4(1/eps) with N cells, K quotients; error about N^-4, N^-4.6 for K = 1, 2",
     "references": ("P16", "approx"),
 }
 # Which units are quotients (the others are squares), and how many cells the starts have.
