@@ -54,7 +54,7 @@ class AffineUnits:
         return row[i - 1] + (row[i] - row[i - 1]) * (x - x0) / (x1 - x0)
 
     def _follow(self, step: Step) -> None:
-        z = [step.constant + step.low] * len(self.nodes)
+        z = [step.constant] * len(self.nodes)
         for source, weight in step.linear.items():
             z = [t + weight * v for t, v in zip(z, self._values[source], strict=True)]
         self._values[step.unit] = z
@@ -85,7 +85,7 @@ def _with(row: list[fmpq], roots: list[tuple[int, fmpq]]) -> list[fmpq]:
 def _affine(program: SquareProgram) -> set[int]:
     found = {0}
     for s in program.steps:
-        if not (s.squares or s.roots) and s.low == s.high and found >= s.linear.keys():
+        if not (s.squares or s.roots or s.errors) and found >= s.linear.keys():
             found.add(s.unit)
     return found
 
@@ -94,6 +94,6 @@ def _last_uses(program: SquareProgram, chosen: set[int]) -> dict[int, float]:
     """The last unit that reads a unit; infinite where a unit outside does, or it is the output."""
     last: dict[int, float] = {program.steps[-1].unit: float("inf")}
     for step in program.steps:
-        for source in {*step.linear, *step.squares, *step.roots}:
+        for source in step.reads:
             last[source] = max(last.get(source, 0), step.unit if step.unit in chosen else float("inf"))
     return last

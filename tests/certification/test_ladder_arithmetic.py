@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from flint import arb, fmpq
+from flint import arb, arb_poly, fmpq
 
 from approx import Target
 from approx.certification.adjoint import forward_adjoint
@@ -11,8 +11,8 @@ from approx.certification.exact_rung import ExactRung
 from approx.certification.forward import forward
 from approx.certification.pieces import Program, decompose
 from approx.certification.products import Product
-from approx.certification.square_bound import SquareBound
-from approx.certification.square_program import SquareProgram
+from approx.certification.square_bound import SquareBound, _Model, _quotient
+from approx.certification.square_program import ONE, SquareProgram
 from approx.evaluation import evaluate_exact
 from approx.networks import Builder, Network, dense_block, layer
 from approx.numbers import to_fmpq, working_precision
@@ -158,7 +158,7 @@ def test_the_reading_of_a_network_without_squares_is_empty():
     assert SquareBound(mlp(4, 2, 0), Target("x")).program is None
     program = SquareProgram.of(square(8))
     assert [s.unit for s in program.steps] == [square(8).size.units + 1] and program.levels == 8
-    assert program.steps[0].squares == {0: 1} and not program.steps[0].linear
+    assert program.steps[0].squares == {(0, ONE): 1} and not program.steps[0].linear
 
 
 def test_a_tooth_that_is_read_for_itself_is_a_unit_of_the_program():
@@ -193,6 +193,85 @@ def test_roots_above_one_are_allowed_for():
     assert arb(worst) <= arb(to_fmpq(bound)) and bound < 0.1
     far = b.build([square_form(b, b.relu(2 * b.input()), 9)])
     assert SquareBound(far, Target("4*x**2")).bound(0.75, 1.0) == float("inf")
+
+
+def quotient_net(levels, top, bottom, short=1, faulty=1):
+    """u^2/c + (u^2/c)^2 / v with u = top, c = bottom, v = 1 + u^2/c, all units; the target is the same without errors."""
+    b = Builder(1)
+    u, c = b.relu(top(b.input())), b.relu(bottom(b.input()))
+    q = b.relu(square_form(b, u, levels, scale=faulty * c))
+    v = b.relu((1 + q) * short)
+    return b.build([q + square_form(b, q, levels, scale=v) - fmpq(1, 10**9) * v])
+
+
+@pytest.mark.parametrize("levels", [8, 12])
+def test_quotients_are_read_bounded_and_sharp(levels):
+    net = quotient_net(levels, lambda x: x + fmpq(1, 5), lambda x: x + fmpq(1, 4))
+    f = Target("(x+1/5)**2/(x+1/4) + (x+1/5)**4/(x+1/4)**2/(1+(x+1/5)**2/(x+1/4))")
+    reading = SquareBound(net, f)
+    assert reading.program.levels == 2 * levels
+    assert sum(len(s.squares) for s in reading.program.steps) == 2
+    rng = np.random.default_rng(levels)
+    for _ in range(40):
+        a = float(rng.uniform(0.01, 0.98))
+        bound = reading.bound(a, a + 2.0**-8)
+        points = [to_fmpq(a) + fmpq(int(t), 2**40) for t in rng.integers(0, 2**32, 30)]
+        with working_precision(128):
+            worst = max(abs(f.exact(p) - v) for p, v in zip(points, evaluate_exact(net, points), strict=True))
+            assert worst <= arb(to_fmpq(bound)) and bound <= 12 / 4.0 ** (levels + 1) + 2e-8
+    wide = max(reading.bound(k / 32, (k + 1) / 32) for k in range(32))
+    assert max(reading.bound(k / 64, (k + 1) / 64) for k in range(64)) <= wide < 1
+
+
+def test_the_model_of_a_quotient_contains_it_with_errors_that_it_shares():
+    """u = p + x e, c = b + y e with one e: u^2/c - (polynomial + symbol e) stays within the rest, which is small."""
+    rng = np.random.default_rng(7)
+    with working_precision(128):
+        for size, noise, small in ((0.01, 10**-4, 1e-5), (0.5, 10**-4, 1e-3), (0.5, 0, 1e-3)):
+            p = [fmpq(3, 5), fmpq(1, 2) * to_fmpq(size), to_fmpq(size) ** 2]
+            b = [fmpq(9, 10), fmpq(-1, 2) * to_fmpq(size), fmpq(1, 3) * to_fmpq(size) ** 2]
+            x, y = to_fmpq(noise), to_fmpq(-noise)
+            models = [_Model(arb_poly([arb(v) for v in c]), {(9, ONE): arb(n)}, arb(0)) for c, n in ((p, x), (b, y))]
+            found = _quotient(*models)
+            coefficient, rest = found.symbols[9, ONE], found.rest
+            assert rest + coefficient.rad() < small
+            for t, e in rng.uniform(-1, 1, (200, 2)):
+                t, e = to_fmpq(float(t)), to_fmpq(float(e))
+                top = p[0] + p[1] * t + p[2] * t * t + x * e
+                bottom = b[0] + b[1] * t + b[2] * t * t + y * e
+                gap = abs(arb(top * top / bottom) - found.poly(arb(t)) - coefficient.mid() * arb(e))
+                assert gap <= rest + coefficient.rad()
+
+
+def test_a_root_above_its_scale_is_allowed_for_and_a_scale_of_both_signs_refused():
+    net = quotient_net(9, lambda x: fmpq(101, 100) * x + fmpq(1, 10), lambda x: x + fmpq(1, 10))
+    f = Target("(101/100*x+1/10)**2/(x+1/10)")
+    one = Builder(1)
+    u, c = one.relu(fmpq(101, 100) * one.input() + fmpq(1, 10)), one.relu(one.input() + fmpq(1, 10))
+    alone = one.build([square_form(one, u, 9, scale=c)])
+    with working_precision(128):
+        points = [1 - fmpq(k, 10**3) for k in range(300)]
+        worst = max(abs(f.exact(p) - v) for p, v in zip(points, evaluate_exact(alone, points), strict=True))
+    bound = max(SquareBound(alone, f).bound(0.7 + 0.01 * k, 0.7 + 0.01 * (k + 1)) for k in range(30))
+    assert arb(worst) <= arb(to_fmpq(bound)) and bound < 0.2
+    assert SquareBound(net, f).bound(0.5, 0.51) < float("inf")
+    far = quotient_net(9, lambda x: 2 * x + fmpq(1, 4), lambda x: x + fmpq(1, 4))
+    assert SquareBound(far, f).bound(0.75, 1.0) == float("inf")
+    vanishing = quotient_net(9, lambda x: x / 4, lambda x: x / 2)
+    assert SquareBound(vanishing, f).bound(0.0, 0.25) == float("inf")
+    assert SquareBound(vanishing, Target("x/8+x**2/64/(1+x/8)")).bound(0.25, 0.5) < 1e-4
+
+
+def test_a_quotient_by_a_share_of_the_unit_is_read_as_what_it_is():
+    """The planted fault: levels read 9/10 of the scale. No chain is found, or its bound covers the true error."""
+    net = quotient_net(9, lambda x: x / 2 + fmpq(1, 5), lambda x: x + fmpq(1, 4), faulty=fmpq(9, 10))
+    f = Target("(x/2+1/5)**2/(x+1/4) + (x/2+1/5)**4/(x+1/4)**2/(1+(x/2+1/5)**2/(x+1/4))")
+    points = [fmpq(k, 99) for k in range(100)]
+    with working_precision(128):
+        worst = max(abs(f.exact(p) - v) for p, v in zip(points, evaluate_exact(net, points), strict=True))
+        reading = SquareBound(net, f)
+        assert worst > arb(fmpq(1, 100))
+        assert max(reading.bound(k / 64, (k + 1) / 64) for k in range(64)) >= float(worst)
 
 
 def test_a_unit_that_reads_nothing_has_values_in_double_double():

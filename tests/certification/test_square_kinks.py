@@ -23,7 +23,7 @@ def literal(program, units, x):
     """The values at x, step by step."""
     values = {0: x}
     for s in (s for s in program.steps if s.unit in units):
-        z = s.constant + s.low + sum((w * values[v] for v, w in s.linear.items()), fmpq(0))
+        z = s.constant + sum((w * values[v] for v, w in s.linear.items()), fmpq(0))
         values[s.unit] = z if s.activation == "identity" else abs(z) if s.activation == "abs" else max(z, fmpq(0))
     return values
 
