@@ -1,18 +1,24 @@
-"""How does a network of width 2 r + 5 without skips compute the piecewise polynomial of coded r-th differences? Step by step.
+"""How does a network of width 10 without skips compute the piecewise polynomial of coded r-th differences? Step by step.
 
-The function is that of _difference_network, at every x, ramps included; what is still needed stands in registers:
+The width is free of N, M and r: the r running differences of a cell are one number T (_packed_differences), and the polynomials
+of two steps are kept, packed as well. What is still needed stands in registers:
     bits of the cell's number (1 layer each)   X, y, the folded coordinate (two units), and the bit of the layer before;
     cells (1 layer each)   max(X - i, 0), max(y - s_i, 0), t, and the sums f = f_1 and the code;
-    bits of the first differences (2 layers each)   f, t, the code, the S_i, the test of the bit;
-    steps   those, a = A at the even end, b - a, the r - 2 coefficients of Q; for the bits of the digit D (2 layers each) one
-            unit for their tests, one for D, one for 1 - H; then r - 1 gates, one layer each, in the place of the tests;
-    the wave z, t folded log2 M times; the products, m + 4 layers each.
-Proof that it is the same function. Registers are carried with offsets that they never fall short of: bits lie in [0, 1] at
-every x, so the S_i are bounded (state_bounds), hence the gates, and the sums of those. The remainder z - c + c (1 - I) of the
-code is never negative (_hoelder_narrow). Tests, gates, products and G read the same numbers as there. With S_i' = S_i + S_(i+1)
-and S_(r-1)' = S_(r-1) + D the old coefficients are linear in the new S and D: the old S are not kept. Width: f, t, the code,
-r - 1 states, a, b - a, r - 2 coefficients, D, 1 - H, and the test or gate, in all 2 r + 5, whatever N and M are.
-Source: P19 (fixed width adapting to every r); this schedule is derived here.
+    bits of the first differences (2 layers each)   f, t, the code, T, the test of the bit;
+    steps (2 layers a bit)   those, L_0, L_1; at node k, L_(k mod 2) takes over T: a hinge, 1 - H, and a gate in the next layer;
+    the rest (_packed_value)   f, t, the wave z; V_0 and V_1 from L_0 and L_1, one after the other; the choice between them.
+
+Statement. The network differs from f by at most sup |P - f| + e + (2^-9 + 2^-8) lambda at every x, as _difference_network does
+(P, e and the output f_1 + lambda clip(V, -c, c) are those there; the two agree but for ramps and products). Proof. Off the ramps
+of codes, bits and so T are exact. On [k + rho, k + 2], k even, L_0 is T_k: on [k, k + 1] it gives V_0 = P up to products, at
+v = K + z. For odd k it is L_1 and V_1, at v = K + 1 - z. V is V_0 on [k + 2 rho, k + 1 + rho], k even, V_1 on such places of odd
+k, and lies between them for t in [k + rho, k + 2 rho]. So while L_(k mod 2) is on its ramp, V is the polynomial of step k - 1
+beyond its end, reflected; there and on the next rho, polynomials and P are within 2 rho max |V_0'| of A_k: 2^-10 in all, by rho;
+before node 1 L_1 is the polynomial 0 = A_0. On the ramp next to a coarse node nothing is known but the clip, 2^-10.
+Registers are carried with offsets that they never fall short of: |T| <= X at every x; gates have the reach R = 4 X, and let
+through max(T - L + R - 2 R (1 - H), 0) - R H: nothing for H = 0, T - L for H = 1, at least (T - L - R)/2 between, where T and L
+are numbers of steps, so L >= -3 X. On the ramps of codes every H is 0 or 1. The rest of the code is never negative
+(_hoelder_narrow). Source: P19 (fixed width adapting to every r); packing and schedule are derived here.
 """
 
 from __future__ import annotations
@@ -27,23 +33,26 @@ from approx.numbers import to_fmpq
 from approx.targets import Target
 from constructions.relu._difference_codes import cell_codes, levels_from
 from constructions.relu._difference_forms import FORMS, multiples
-from constructions.relu._difference_network import coefficients, gate, offset_for, opened, rise, total_size
+from constructions.relu._difference_network import gate, offset_for, opened
 from constructions.relu._difference_plan import DifferencePlan
 from constructions.relu._gray_cells import codes_of_bends, gray_bends, gray_order, steepness
 from constructions.relu._narrow_network import bends_of
-from constructions.relu._newton_windows import bubbles, rises, window
+from constructions.relu._newton_windows import window
+from constructions.relu._packed_differences import PackedDifferences
+from constructions.relu._packed_value import chosen_value
 from constructions.relu._plan_forms import Rows
 from constructions.relu._registers import Registers
 from constructions.relu._two_scale_reader import exact_number, polygon_of, unit_starts, whole
 
 
-def width(order: int) -> int:
-    """The width of the narrow form."""
-    return 2 * order + 5
+#: The width of the form, whatever the order, N and M are.
+WIDTH = 10
+#: A register that takes over T when the next layer is written, and what the unit of its gate reads.
+Latch = tuple[str, Form]
 
 
 def difference_narrow(plan: DifferencePlan, target: Target) -> Network:
-    """The Network of a plan on the target's interval, of width at most 2 r + 5; a plan without a correction has width 2."""
+    """The Network of a plan on the target's interval, of width 10; a plan without a correction has width 2 at most."""
     regs = Registers()
     low, high = target.domain.lower[0], target.domain.upper[0]
     position = (regs.input() - low) * (fmpq(plan.cells) / (high - low))
@@ -51,19 +60,19 @@ def difference_narrow(plan: DifferencePlan, target: Target) -> Network:
         return _polygon(regs, position, plan)
     _numbers(regs, position, plan)
     _cells(regs, plan)
+    packed = PackedDifferences(plan)
     places = iter(range(plan.code_bits - 1, -1, -1))
-    _heads(regs, places, plan)
-    _steps(regs, places, plan)
-    return _finished(regs, _product(regs, plan), plan)
+    _heads(regs, places, packed)
+    _steps(regs, places, packed)
+    return _finished(regs, chosen_value(regs, packed), packed)
 
 
 def difference_narrow_weights(plan: DifferencePlan) -> int:
-    """An upper bound of the weights: 9 N, those of M steps, of the first bits and of the products."""
-    r = plan.order
-    step = (3 * r + 1) * (2 * r + 3) + 24 * r
-    products = sum((levels + 4) * (r + 18) for levels in plan.product_levels)
-    folds = 14 * (plan.cells - 1).bit_length() + (2 * r + 6) * (plan.steps - 1).bit_length()
-    return 9 * plan.cells + step * plan.steps + 2 * sum(plan.head_bits) * (r + 6) + products + folds + 40 * r
+    """An upper bound of the weights: 9 N, 21 r + 35 for each of M steps, those of bits that are packed and of products."""
+    packed = PackedDifferences(plan)
+    step, products = 21 * (plan.order + 1) + 14, sum(22 * levels + 40 for levels in packed.product_levels)
+    folds = 14 * (plan.cells - 1).bit_length() + 18 * plan.steps.bit_length()
+    return 9 * plan.cells + step * plan.steps + 17 * sum(plan.head_bits) + 2 * (21 * sum(packed.bits) + products) + folds + 40
 
 
 def _polygon(regs: Registers, position: Form, plan: DifferencePlan) -> Network:
@@ -139,165 +148,74 @@ def _cells(regs: Registers, plan: DifferencePlan) -> None:
     regs.set("code", regs.get("code"))
 
 
-def _bit(regs: Registers, places: Iterator[int], plan: DifferencePlan, *hinges: Form) -> list[Form]:
-    """[1 - the next bit of the code], and 1 - h/rho for hinges h; two layers."""
-    place = next(places)
-    c = fmpq(2) ** place
-    test, *found = regs.layer(regs.get("code") - (c - 1), *hinges)
-    missing, *found = regs.layer(1 - test, *(1 - hinge / plan.fine_ramp for hinge in found))
-    if place:
-        regs.set("code", regs.get("code") - c + c * missing)
-    else:
-        regs.drop("code")
-    return [missing, *found]
-
-
-def _heads(regs: Registers, places: Iterator[int], plan: DifferencePlan) -> None:
-    """Registers S1, S2, ...: the first differences."""
-    for i, bits in enumerate(plan.head_bits, 1):
-        for place in range(bits - 1, -1, -1):
-            bit = 2**place * (1 - _bit(regs, places, plan)[0])
-            if place == bits - 1:
-                regs.set(f"S{i}", bit - 2 ** (bits - 1), offset_for(plan.state_bounds[i]))
-            else:
-                regs.add(f"S{i}", bit)
-
-
-def _state(regs: Registers, plan: DifferencePlan) -> list[Form]:
-    return [Form(), *(regs.get(f"S{i}") for i in range(1, plan.order))]
-
-
-def _before(regs: Registers, plan: DifferencePlan) -> list[Form]:
-    """The first differences of the step before, from those of now and the digit."""
-    found = [regs.get(f"S{plan.order - 1}") - regs.get("D") + plan.shift]
-    for i in range(plan.order - 2, 0, -1):
-        found.append(regs.get(f"S{i}") - found[-1])
-    return [Form(), *found[::-1]]
-
-
-def _steps(regs: Registers, places: Iterator[int], plan: DifferencePlan) -> None:
-    """From f, t, the code and the S_i to f, t, even, ends and Q0, Q1, ..."""
-    steps, order = plan.steps, plan.order
-    offset = offset_for((steps + 1) * _largest_change(plan))
-    state = _state(regs, plan)
-    regs.set("even", Form(), offset)
-    regs.set("ends", state[1], offset)
-    for part, q in enumerate(coefficients(state, plan, 0)):
-        regs.set(f"Q{part}", q, offset)
-    for k in range(1, steps):
-        moves = window(k, steps, order) > window(k - 1, steps, order)
-        if moves:
-            _digit(regs, places, plan, k)
+def _two_layers(
+    regs: Registers, packed: PackedDifferences, place: int | None, weight: fmpq, node: int = 0, latch: Latch | None = None
+) -> None:
+    """Two layers: T takes `weight` times the bit of the code at this place; register closed is 1 - H_node, if there is one."""
+    tests = [] if place is None else [regs.get("code") - (fmpq(2) ** place - 1)]
+    hinges = [regs.get("t") - node] if node else []
+    found = _latched(regs, packed, latch, *tests, *hinges)
+    found = regs.layer(*(1 - test for test in found[: len(tests)]), *(1 - hinge / packed.fine_ramp for hinge in found[len(tests) :]))
+    if place is not None:
+        regs.add("T", weight * (1 - found[0]))
+        if place:
+            regs.set("code", regs.get("code") - fmpq(2) ** place * (1 - found[0]))
         else:
-            [hinge] = regs.layer(regs.get("t") - k)
-            [closed] = regs.layer(1 - hinge / plan.fine_ramp)
-            regs.set("closed", closed)
-        _latch(regs, plan, k, moves)
-        regs.drop("closed", *(["D"] if moves else []))
-    regs.drop(*(f"S{i}" for i in range(1, order)))
+            regs.drop("code")
+    if node:
+        regs.set("closed", found[-1])
 
 
-def _digit(regs: Registers, places: Iterator[int], plan: DifferencePlan, k: int) -> None:
-    """Read D and 1 - H_k; the first differences become those of step k."""
-    missing, closed = _bit(regs, places, plan, regs.get("t") - k)
-    regs.set("closed", closed)
-    regs.set("D", 2**plan.order * (1 - missing))
-    for place in range(plan.order - 1, -1, -1):
-        regs.add("D", 2**place * (1 - _bit(regs, places, plan)[0]))
-    state = [*_state(regs, plan), regs.get("D") - plan.shift]
-    for i in range(1, plan.order):
-        regs.add(f"S{i}", state[i + 1])
-
-
-def _latch(regs: Registers, plan: DifferencePlan, k: int, moves: bool) -> None:
-    """Add what changes at node k to even, ends and the Q; one layer for each gate."""
-    sign = (-1) ** k
-    change = _gated(regs, rise(_state(regs, plan), plan, k), fmpq(2 * plan.sizes[1]))
-    if sign < 0:
-        regs.add("even", change)
-    regs.add("ends", sign * change)
-    for part, size in enumerate(plan.bubble_sizes):
-        state = _state(regs, plan)
-        before = _before(regs, plan) if moves else state
-        now = coefficients(state, plan, k)[part] - coefficients(before, plan, k - 1)[part]
-        if now.terms or now.constant:
-            regs.add(f"Q{part}", _gated(regs, now, 2 * size))
-
-
-def _gated(regs: Registers, change: Form, reach: fmpq) -> Form:
-    [unit] = regs.layer(gate(change, regs.get("closed"), reach))
-    return opened(unit, regs.get("closed"), reach)
-
-
-def _largest_change(plan: DifferencePlan) -> fmpq:
-    """A bound of what a gate lets through, and of what stands in even, ends and the Q at first, at every x."""
-    order, states = plan.order, plan.state_bounds
-    rows = [rises(order, kappa) for kappa in range(order - 1)]
-    for kappa in range(order - 1):
-        for odd in (False, True):
-            rows += list(zip(*bubbles(order, kappa, odd), strict=True))
-    most = max(sum((abs(w) * b for w, b in zip(row, states, strict=True)), fmpq(0)) for row in rows)
-    return 2 * most + 2 * plan.sizes[1] + 2 * max(plan.bubble_sizes) + states[1]
-
-
-def _product(regs: Registers, plan: DifferencePlan) -> Form:
-    """G, from even, ends and the Q; drops them all."""
-    chord, *sizes = plan.factor_sizes
-    outer, *levels = plan.product_levels
-    folds = (plan.steps - 1).bit_length()
-    local = regs.get("t") / 2**folds
-    for _ in range(folds):
-        rising, falling = regs.layer(local, local - fmpq(1, 2))
-        local = 2 * rising - 4 * falling
-    regs.set("z", local)
-    inside = Form()
-    for k in range(plan.order - 3, -1, -1):
-        part = regs.get(f"Q{k}") + inside
-        regs.drop(f"Q{k}")
-        inside = _times(regs, part, sizes[k], levels[k], mirrored=k == 0)
-    ends = regs.get("ends") + inside
-    regs.drop("ends")
-    product = _times(regs, ends, chord, outer)
-    total = regs.get("even") + product
-    regs.drop("even", "z")
-    return total
-
-
-def _times(regs: Registers, form: Form, bound: fmpq, levels: int, mirrored: bool = False) -> Form:
-    """The form cut to [-bound, bound], times z or 1 - z: as product_form, m + 4 layers."""
-    [above] = regs.layer(form + bound)
-    [below] = regs.layer(2 * bound - above)
-    regs.set("x", bound - below, bound)
-    first, second = _halves(regs, bound, mirrored)
-    plus, minus = regs.layer(first, second)
-    first, second = _halves(regs, bound, mirrored)
-    regs.drop("x")
-    plus, minus = regs.layer(2 * plus - first, 2 * minus - second)
-    regs.set("sum", plus - minus, 1)
-    half = fmpq(1, 2)
-    for level in range(1, levels + 1):
-        a, b, c, d = regs.layer(plus, plus - half, minus, minus - half)
-        plus, minus = 2 * a - 4 * b, 2 * c - 4 * d
-        regs.add("sum", (minus - plus) / 4**level)
-    found = regs.get("sum") * bound
-    regs.drop("sum")
+def _latched(regs: Registers, packed: PackedDifferences, latch: Latch | None, *others: Form) -> list[Form]:
+    """A layer in which a latch that waits takes over its number."""
+    if latch is None:
+        return regs.layer(*others)
+    name, form = latch
+    unit, *found = regs.layer(form, *others)
+    regs.add(name, opened(unit, regs.get("closed"), 4 * packed.reach))
+    regs.drop("closed")
     return found
 
 
-def _halves(regs: Registers, bound: fmpq, mirrored: bool) -> tuple[Form, Form]:
-    z = regs.get("z")
-    u, v = regs.get("x") / (2 * bound), (1 - z if mirrored else z) / 2
-    return u + v, u - v
+def _heads(regs: Registers, places: Iterator[int], packed: PackedDifferences) -> None:
+    """Register T: the differences of step 0."""
+    head_bits = packed.plan.head_bits
+    first = sum((packed.head(i) * 2 ** (bits - 1) for i, bits in enumerate(head_bits, 1)), fmpq(0))
+    regs.set("T", Form(constant=-first), packed.reach)
+    for i, bits in enumerate(head_bits, 1):
+        for power in range(bits - 1, -1, -1):
+            _two_layers(regs, packed, next(places), packed.head(i) * 2**power)
 
 
-def _finished(regs: Registers, summed: Form, plan: DifferencePlan) -> Network:
-    """The output f + lambda clip(G, -c, c)."""
-    regs.set("G", summed, offset_for(total_size(plan)))
+def _steps(regs: Registers, places: Iterator[int], packed: PackedDifferences) -> None:
+    """From f, t, the code and T to f, t, L0 and L1: the packed differences of the last step of an even and an odd number."""
+    plan, reach = packed.plan, packed.reach
+    regs.set("L0", regs.get("T"), 3 * reach)
+    regs.set("L1", Form(), 3 * reach)
+    top = packed.weight(plan.order - 1)
+    latch: Latch | None = None
+    for k in range(1, plan.steps):
+        moves = window(k, plan.steps, plan.order) > window(k - 1, plan.steps, plan.order)
+        regs.set("T", packed.step * regs.get("T") - (plan.shift * top if moves else 0), reach)
+        for power in range(plan.order if moves else 0, -1, -1):
+            place = next(places) if moves else None
+            _two_layers(regs, packed, place, 2**power * top, 0 if power else k, latch)
+            latch = None
+        name = f"L{k % 2}"
+        latch = name, gate(regs.get("T") - regs.get(name), regs.get("closed"), 4 * reach)
+    regs.drop("T")
+    _latched(regs, packed, latch)
+
+
+def _finished(regs: Registers, value: Form, packed: PackedDifferences) -> Network:
+    """The output f + lambda clip(V, -c, c)."""
+    plan = packed.plan
+    regs.set("V", value, offset_for(packed.partial_reach(0)))
     [middle] = regs.layer(regs.get("t") - fmpq(plan.steps, 2))
     regs.set("middle", middle)
     bound = plan.slope * (regs.get("t") - 2 * middle)
-    above, below = regs.get("G") + bound, regs.get("G") - bound
-    regs.drop("G")
+    above, below = regs.get("V") + bound, regs.get("V") - bound
+    regs.drop("V")
     above, below = regs.layer(above, below)
     bound = plan.slope * (regs.get("t") - 2 * regs.get("middle"))
     return regs.output(regs.get("f") + to_fmpq(plan.quantum) * (above - below - bound))
@@ -309,11 +227,10 @@ def _finished(regs: Registers, summed: Form, plan: DifferencePlan) -> Network:
 def _read(rows: Rows, network: Network, target: Target) -> DifferencePlan | None:
     """The plan of a network of this form: its numbers stand at fixed places of its layers."""
     [(low, high)] = target.domain
-    starts, units = unit_starts(network), [layer.units for layer in network.layers]
+    starts = unit_starts(network)
     cells = whole(rows[0][2][0][1] * (high - low))
     levels = (cells - 1).bit_length()
-    order, spare = divmod(max(units) - width(0), 2)
-    if cells < 2 or spare or order not in range(3, 9):
+    if cells < 2:
         return None
     ramp = -(2**levels) / rows[starts[2]][2][0][1]
     quantum = dict(rows[-1][2])[starts[-2] - 2]
@@ -330,11 +247,20 @@ def _read(rows: Rows, network: Network, target: Target) -> DifferencePlan | None
     offset = 1 << biases[1].bit_length() - 1
     codes = codes_of_bends(biases[1] - offset, changes)
     tests = first + cells - 1
-    length = whole(1 - offset - rows[starts[tests] + 2][1]).bit_length()
-    # Where bits are taken up by S_i, layers hold t, f, the code, S_1 .. S_i and the bit.
-    held = [units[k] - 4 for k in range(tests, tests + 2 * length, 2)]
-    heads = [held.index(i + 1) - held.index(i) for i in range(1, order - 1)]
-    heads.append(length - (order + 1) * (steps - order + 1) - sum(heads))
+    length = whole(1 - offset - rows[starts[tests] + 3][1]).bit_length()
+    # Layers hold t, f, the code, T; what T takes besides itself are the bits, the leading one of a number first.
+    runs, before = [0], fmpq(0)
+    for k in range(tests + 1, len(starts)):
+        for unit, weight in rows[starts[k] + 2][2]:
+            if unit != starts[k - 1] + 3 and sum(runs) < length:
+                if abs(weight) > before:
+                    runs.append(0)
+                runs[-1] += 1
+                before = abs(weight)
+        if sum(runs) == length:
+            break
+    order = runs[-1] - 1
+    heads = runs[1:order]
     grain, coarse = multiples(polygon_of(biases[0] + rows[-1][1], bends))
     found = levels_from(codes, heads, steps)
     return DifferencePlan(order, cells, steps, ramp, slope, exact_number(quantum), grain, coarse, found)
