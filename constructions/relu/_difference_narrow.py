@@ -1,24 +1,25 @@
 """How does a network of width 10 without skips compute the piecewise polynomial of coded r-th differences? Step by step.
 
-The width is free of N, M and r: the r running differences of a cell are one number T (_packed_differences), and the polynomials
-of two steps are kept, packed as well. What is still needed stands in registers:
+The width is free of N, M and r: the r running differences of a cell are one number T (_packed_differences), and polynomials of
+two steps are kept, packed as well. What is still needed stands in registers:
     bits of the cell's number (1 layer each)   X, y, the folded coordinate (two units), and the bit of the layer before;
     cells (1 layer each)   max(X - i, 0), max(y - s_i, 0), t, and the sums f = f_1 and the code;
     bits of the first differences (2 layers each)   f, t, the code, T, the test of the bit;
-    steps (2 layers a bit)   those, L_0, L_1; at node k, L_(k mod 2) takes over T: a hinge, 1 - H, and a gate in the next layer;
+    steps (2 layers a bit)   those, L_0, L_1; at node k, L_(k mod 2) takes over T: a hinge, 1 - H, a gate in the layer after it;
     the rest (_packed_value)   f, t, the wave z; V_0 and V_1 from L_0 and L_1, one after the other; the choice between them.
 
-Statement. The network differs from f by at most sup |P - f| + e + (2^-9 + 2^-8) lambda at every x, as _difference_network does
-(P, e and the output f_1 + lambda clip(V, -c, c) are those there; the two agree but for ramps and products). Proof. Off the ramps
-of codes, bits and so T are exact. On [k + rho, k + 2], k even, L_0 is T_k: on [k, k + 1] it gives V_0 = P up to products, at
-v = K + z. For odd k it is L_1 and V_1, at v = K + 1 - z. V is V_0 on [k + 2 rho, k + 1 + rho], k even, V_1 on such places of odd
-k, and lies between them for t in [k + rho, k + 2 rho]. So while L_(k mod 2) is on its ramp, V is the polynomial of step k - 1
-beyond its end, reflected; there and on the next rho, polynomials and P are within 2 rho max |V_0'| of A_k: 2^-10 in all, by rho;
-before node 1 L_1 is the polynomial 0 = A_0. On the ramp next to a coarse node nothing is known but the clip, 2^-10.
-Registers are carried with offsets that they never fall short of: |T| <= X at every x; gates have the reach R = 4 X, and let
-through max(T - L + R - 2 R (1 - H), 0) - R H: nothing for H = 0, T - L for H = 1, at least (T - L - R)/2 between, where T and L
-are numbers of steps, so L >= -3 X. On the ramps of codes every H is 0 or 1. The rest of the code is never negative
-(_hoelder_narrow). Source: P19 (fixed width adapting to every r); packing and schedule are derived here.
+Statement. With V cut as G is there, the network differs from f by at most what _difference_network does at every x,
+    sup |P - f| + e + (2^-9 + 2^-8) lambda.
+Proof. Off the ramps of codes bits are exact, and T with them. Let k be even: on [k + rho, k + 2], L_0 is T_k, so on [k, k + 1],
+at v = K + z, V_0 is P but for products, within 2^-8. For k odd the same is true of L_1 and V_1 at v = K + 1 - z. V is the one
+that belongs to k on [k + 2 rho, k + 1 + rho], and lies between both on [k + rho, k + 2 rho]. So on [k, k + rho], the ramp of one
+of them, V is the other, the polynomial of step k - 1 reflected at its end, there and on the next rho all of these and P are
+within 2 rho max |V_0'| of A_k: 2^-10 in all, by rho. Before node 1, L_1 is the polynomial 0 = A_0. On the ramp next to a coarse
+node nothing is known but the clip, 2^-10.
+Registers have offsets that they never fall short of: |T| <= X at every x; gates of reach R = 4 X let through
+max(T - L + R - 2 R (1 - H), 0) - R H: 0 for H = 0, T - L for H = 1, at least (T - L - R)/2 between, when both are numbers of
+steps, so L >= -3 X. On the ramps of codes every H is 0 or 1. The rest of the code is never negative (_hoelder_narrow).
+Source: P19 (fixed width adapting to every r); packing and schedule are derived here.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ from constructions.relu._packed_value import chosen_value
 from constructions.relu._plan_forms import Rows
 from constructions.relu._registers import Registers
 from constructions.relu._two_scale_reader import exact_number, polygon_of, unit_starts, whole
-
 
 #: The width of the form, whatever the order, N and M are.
 WIDTH = 10
@@ -155,7 +155,8 @@ def _two_layers(
     tests = [] if place is None else [regs.get("code") - (fmpq(2) ** place - 1)]
     hinges = [regs.get("t") - node] if node else []
     found = _latched(regs, packed, latch, *tests, *hinges)
-    found = regs.layer(*(1 - test for test in found[: len(tests)]), *(1 - hinge / packed.fine_ramp for hinge in found[len(tests) :]))
+    tests, hinges = found[: len(tests)], found[len(tests) :]
+    found = regs.layer(*(1 - test for test in tests), *(1 - hinge / packed.fine_ramp for hinge in hinges))
     if place is not None:
         regs.add("T", weight * (1 - found[0]))
         if place:

@@ -1,10 +1,10 @@
 """How are the r running differences of a cell carried as one number, and read again? Digits to one base, one linear map a step.
 
-With K = (r - 1) // 2 let S_j(k) = D^j A_(k - K), 0 <= j < r: the window of step k, moved along even where it would leave the cell,
-as the r-th differences outside are taken to be 0; that is the polynomial of the outermost window. With T = sum_j S_j B^j,
+With K = (r - 1) // 2 let S_j(k) = D^j A_(k - K), 0 <= j < r: step k's window, moved on where it would leave the cell, as if
+r-th differences outside were 0; that gives the polynomial of the outermost window. With T = sum_j S_j B^j,
     S_j(k) = S_j(k - 1) + S_(j+1)(k - 1),   S_r(k - 1) = d_k,     is     T_k = (1 + 1/B) T_(k-1) + d_k B^(r-1)
 but for what falls below B^0: e_k = (1 + 1/B) e_(k-1) + S_0(k - 1)/B, at most s_0 ((1 + 1/B)^M - 1) <= 1/4, |S_0| <= s_0, for
-B >= 8 s_0 M. So the digits S_j + 2^(b_j - 1) of b_j bits, |S_j| < 2^(b_j - 1), are those of an integer n with n <= z <= n + 1/2,
+B >= 8 s_0 M. So the digits S_j + 2^(b_j - 1) of b_j bits, |S_j| < 2^(b_j - 1), are those of the integer n <= z <= n + 1/2,
 z = T + 1/4 + sum_j 2^(b_j - 1) B^j: tests of thresholds c - 1/2 find them exactly, the leading one first.
 Horner's rule needs them in this order, one at a time: with v = K + u on the step [k, k + 1], u = t - k,
     V_j = S_j + (v - j)/(j + 1) V_(j+1),   V_(r-1) = S_(r-1),   V_0 = sum_j S_j C(v, j) = the polynomial of the step (Newton).
@@ -87,20 +87,21 @@ class PackedDifferences:
 
     @cached_property
     def partial_sizes(self) -> list[fmpq]:
-        """Bounds of |V_j|, the errors of products, below 1/4, included."""
-        found = [fmpq(self.sizes[-1])]
+        """Bounds of |V_j|, the errors of products, at most 2^-8, included."""
+        found = [fmpq(max(1, self.sizes[-1]))]
         for j in range(self.plan.order - 2, -1, -1):
-            found.append(self.sizes[j] + fmpq(self.factor(j), j + 1) * found[-1] + fmpq(1, 4))
+            found.append(self.sizes[j] + fmpq(self.factor(j), j + 1) * found[-1] + _PRODUCTS)
         return found[::-1]
 
     @cached_property
     def product_levels(self) -> list[int]:
-        """Sawtooth levels of the products (v - j) V_(j+1), j = 0 .. r - 2; what they lose is multiplied by later factors."""
-        found, later = [], fmpq(1)
+        """Sawtooth levels of the products (v - j) V_(j+1), j = 0 .. r - 2, such that every V_i errs by at most 2^-8."""
+        found, growth = [], fmpq(1)  # how much an error of V_j grows on its way to V_i, i <= j, at most
         for j in range(self.plan.order - 1):
-            most = _PRODUCTS / ((self.plan.order - 1) * max(fmpq(1), later))
-            found.append(max(2, levels_for(most, fmpq(self.factor(j), j + 1) * self.partial_sizes[j + 1])))
-            later *= fmpq(self.factor(j), j + 1)
+            most = _PRODUCTS / ((self.plan.order - 1) * growth)
+            factor = fmpq(self.factor(j), j + 1)
+            found.append(max(2, levels_for(most, factor * self.partial_sizes[j + 1])))
+            growth = max(fmpq(1), growth * factor)
         return found
 
     def partial_reach(self, j: int) -> fmpq:

@@ -2,11 +2,11 @@
 
 Registers f, t, L0 and L1 (_difference_narrow) become f, t and V. The wave z, t folded log2 M times, is 0 at even and 1 at odd
 nodes. A packed number is read from its leading digit on; when V_(j+1) is known, its product with v - j is taken (m + 4 layers),
-and the bits of S_j are added to it (2 layers each). In between V stands in one register, cut to its size before a product, and
-what is left of the packed number in another. The choice: with y the wave at t + 1/2 - 3 rho/2, below 1/2 on odd steps and above
-on even ones, p = max(1 - max((y - 1/2)/rho + 1/2, 0), 0) is 1 or 0 there, and V = V_0 + clip(V_1 - V_0, -R p, R p) lies between
-V_0 and V_1, R >= |V_1 - V_0| at every x. At most 10 registers and units in a layer: f, t, z, the other packed number or V_0, what
-is left of this one, a sum, and the four units of two sawtooths. Source: derived here, from P16 Proposition 2 and P18.
+and the bits of S_j are added to it (2 layers each): V stands in one register, cut to its size before a product, what is left of
+the packed number in another. The choice: with y the wave at t + 1/2 - 3 rho/2, below 1/2 on odd steps and above on even ones,
+p = max(1 - max((y - 1/2)/rho + 1/2, 0), 0) is 1 or 0 there, and V = V_0 + clip(V_1 - V_0, -R p, R p) lies between V_0 and V_1, is
+one of them where p is 0 or 1: R >= |V_1 - V_0| at every x. At most 10 units in a layer: f, t, z, the other packed number or V_0,
+what is left of this one, a sum, and the four units of two sawtooths. Source: derived here, from P16 Proposition 2 and P18.
 """
 
 from __future__ import annotations
