@@ -12,8 +12,8 @@ Statement. With V cut as G is there, the network differs from f by at most what 
     sup |P - f| + e + (2^-9 + 2^-8) lambda.
 Proof. Off the ramps of codes bits are exact, and T with them. Let k be even: on [k + rho, k + 2], L_0 is T_k, so on [k, k + 1],
 at v = K + z, V_0 is P but for products, within 2^-8. For k odd the same is true of L_1 and V_1 at v = K + 1 - z. V is the one
-that belongs to k on [k + 2 rho, k + 1 + rho], and lies between both on [k + rho, k + 2 rho]. So on [k, k + rho], the ramp of one
-of them, V is the other, the polynomial of step k - 1 reflected at its end, there and on the next rho all of these and P are
+that belongs to k on [k + 2 rho, k + 1 + rho], and lies between both on [k + rho, k + 2 rho]. So on [k, k + rho], a ramp of one
+of them, V is the other, the polynomial of step k - 1 reflected at its end; there and on the next rho all of these and P are
 within 2 rho max |V_0'| of A_k: 2^-10 in all, by rho. Before node 1, L_1 is the polynomial 0 = A_0. On the ramp next to a coarse
 node nothing is known but the clip, 2^-10.
 Registers have offsets that they never fall short of: |T| <= X at every x; gates of reach R = 4 X let through
@@ -148,23 +148,23 @@ def _cells(regs: Registers, plan: DifferencePlan) -> None:
     regs.set("code", regs.get("code"))
 
 
-def _two_layers(
-    regs: Registers, packed: PackedDifferences, place: int | None, weight: fmpq, node: int = 0, latch: Latch | None = None
+def _bit(
+    regs: Registers, packed: PackedDifferences, place: int, weight: fmpq, node: int = 0, latch: Latch | None = None
 ) -> None:
-    """Two layers: T takes `weight` times the bit of the code at this place; register closed is 1 - H_node, if there is one."""
-    tests = [] if place is None else [regs.get("code") - (fmpq(2) ** place - 1)]
+    """Two layers: T loses `weight` where the code's bit at this place is 0; register closed is 1 - H_node, if there is one.
+
+    The code keeps the bits that have been read, as if they were 1: they need not be taken away, which would cost a bias each.
+    """
+    test = regs.get("code") - fmpq(2) ** packed.plan.code_bits + fmpq(2) ** place + 1
     hinges = [regs.get("t") - node] if node else []
-    found = _latched(regs, packed, latch, *tests, *hinges)
-    tests, hinges = found[: len(tests)], found[len(tests) :]
-    found = regs.layer(*(1 - test for test in tests), *(1 - hinge / packed.fine_ramp for hinge in hinges))
-    if place is not None:
-        regs.add("T", weight * (1 - found[0]))
-        if place:
-            regs.set("code", regs.get("code") - fmpq(2) ** place * (1 - found[0]))
-        else:
-            regs.drop("code")
+    test, *hinges = _latched(regs, packed, latch, test, *hinges)
+    missing, *closed = regs.layer(1 - test, *(1 - hinge / packed.fine_ramp for hinge in hinges))
+    regs.add("T", -weight * missing)
+    regs.add("code", fmpq(2) ** place * missing)
+    if not place:
+        regs.drop("code")
     if node:
-        regs.set("closed", found[-1])
+        regs.set("closed", closed[0])
 
 
 def _latched(regs: Registers, packed: PackedDifferences, latch: Latch | None, *others: Form) -> list[Form]:
@@ -181,11 +181,11 @@ def _latched(regs: Registers, packed: PackedDifferences, latch: Latch | None, *o
 def _heads(regs: Registers, places: Iterator[int], packed: PackedDifferences) -> None:
     """Register T: the differences of step 0."""
     head_bits = packed.plan.head_bits
-    first = sum((packed.head(i) * 2 ** (bits - 1) for i, bits in enumerate(head_bits, 1)), fmpq(0))
-    regs.set("T", Form(constant=-first), packed.reach)
+    most = sum((packed.head(i) * (2 ** (bits - 1) - 1) for i, bits in enumerate(head_bits, 1)), fmpq(0))
+    regs.set("T", Form(constant=most), packed.reach)
     for i, bits in enumerate(head_bits, 1):
         for power in range(bits - 1, -1, -1):
-            _two_layers(regs, packed, next(places), packed.head(i) * 2**power)
+            _bit(regs, packed, next(places), packed.head(i) * 2**power)
 
 
 def _steps(regs: Registers, places: Iterator[int], packed: PackedDifferences) -> None:
@@ -196,12 +196,16 @@ def _steps(regs: Registers, places: Iterator[int], packed: PackedDifferences) ->
     top = packed.weight(plan.order - 1)
     latch: Latch | None = None
     for k in range(1, plan.steps):
-        moves = window(k, plan.steps, plan.order) > window(k - 1, plan.steps, plan.order)
-        regs.set("T", packed.step * regs.get("T") - (plan.shift * top if moves else 0), reach)
-        for power in range(plan.order if moves else 0, -1, -1):
-            place = next(places) if moves else None
-            _two_layers(regs, packed, place, 2**power * top, 0 if power else k, latch)
-            latch = None
+        regs.set("T", packed.step * regs.get("T"), reach)
+        if window(k, plan.steps, plan.order) > window(k - 1, plan.steps, plan.order):
+            regs.add("T", Form(constant=(plan.shift + 1) * top))  # the largest digit, less the shift
+            for power in range(plan.order, -1, -1):
+                _bit(regs, packed, next(places), 2**power * top, 0 if power else k, latch)
+                latch = None
+        else:
+            [hinge] = _latched(regs, packed, latch, regs.get("t") - k)
+            [closed] = regs.layer(1 - hinge / packed.fine_ramp)
+            regs.set("closed", closed)
         name = f"L{k % 2}"
         latch = name, gate(regs.get("T") - regs.get(name), regs.get("closed"), 4 * reach)
     regs.drop("T")

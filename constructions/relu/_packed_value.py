@@ -4,9 +4,9 @@ Registers f, t, L0 and L1 (_difference_narrow) become f, t and V. The wave z, t 
 nodes. A packed number is read from its leading digit on; when V_(j+1) is known, its product with v - j is taken (m + 4 layers),
 and the bits of S_j are added to it (2 layers each): V stands in one register, cut to its size before a product, what is left of
 the packed number in another. The choice: with y the wave at t + 1/2 - 3 rho/2, below 1/2 on odd steps and above on even ones,
-p = max(1 - max((y - 1/2)/rho + 1/2, 0), 0) is 1 or 0 there, and V = V_0 + clip(V_1 - V_0, -R p, R p) lies between V_0 and V_1, is
-one of them where p is 0 or 1: R >= |V_1 - V_0| at every x. At most 10 units in a layer: f, t, z, the other packed number or V_0,
-what is left of this one, a sum, and the four units of two sawtooths. Source: derived here, from P16 Proposition 2 and P18.
+p = max(1 - max((y - 1/2)/rho + 1/2, 0), 0) is 1 or 0 there, and V = V_0 + clip(V_1 - V_0, -R p, R p), R >= |V_1 - V_0| at every
+x, is V_0 for p = 0, V_1 for p = 1, between them in between. At most 10 units in a layer: f, t, z, the other packed number or
+V_0, what is left of this one, a sum, the four units of two sawtooths. Source: derived here, from P16 Proposition 2 and P18.
 """
 
 from __future__ import annotations
@@ -55,18 +55,19 @@ def _evaluate(regs: Registers, packed: PackedDifferences, name: str) -> None:
     biases = sum((packed.weight(j) * 2 ** (bits - 1) for j, bits in enumerate(packed.bits)), fmpq(1, 4))
     regs.set("rest", regs.get(name) + biases)
     regs.drop(name)
-    value = Form()
+    value, read = Form(), fmpq(0)  # what has been read stays in the number, as if all bits were 1
     for j in range(packed.plan.order - 1, -1, -1):
         if j < packed.plan.order - 1:
             value = _product(regs, packed, value, j, mirrored=name == "L1") / (j + 1)
         bits = packed.bits[j]
-        regs.set("V", value - 2 ** (bits - 1), offset_for(packed.partial_reach(j)))
+        regs.set("V", value + 2 ** (bits - 1) - 1, offset_for(packed.partial_reach(j)))
         for power in range(bits - 1, -1, -1):
             c = packed.weight(j) * 2**power
-            [test] = regs.layer(2 * (regs.get("rest") - c) + 1)
+            [test] = regs.layer(2 * (regs.get("rest") - read - c) + 1)
             [missing] = regs.layer(1 - test)
-            regs.add("V", 2**power * (1 - missing))
-            regs.set("rest", regs.get("rest") - c * (1 - missing))
+            regs.add("V", -(2**power) * missing)
+            regs.add("rest", c * missing)
+            read += c
         value = regs.get("V")
         regs.drop("V")
     regs.drop("rest")
