@@ -68,11 +68,11 @@ def difference_narrow(plan: DifferencePlan, target: Target) -> Network:
 
 
 def difference_narrow_weights(plan: DifferencePlan) -> int:
-    """An upper bound of the weights: 9 N, 21 r + 35 for each of M steps, those of bits that are packed and of products."""
+    """An upper bound of the weights: 9 N, 19 r + 33 for each of M steps, those of packed bits and of 2 (r - 1) products."""
     packed = PackedDifferences(plan)
-    step, products = 21 * (plan.order + 1) + 14, sum(22 * levels + 40 for levels in packed.product_levels)
-    folds = 14 * (plan.cells - 1).bit_length() + 18 * plan.steps.bit_length()
-    return 9 * plan.cells + step * plan.steps + 17 * sum(plan.head_bits) + 2 * (21 * sum(packed.bits) + products) + folds + 40
+    products = sum(20 * levels + 46 for levels in packed.product_levels)
+    heads, folds = 15 * sum(plan.head_bits), 14 * (plan.cells - 1).bit_length() + 20 * plan.steps.bit_length()
+    return 9 * plan.cells + (19 * plan.order + 33) * plan.steps + heads + 2 * (19 * sum(packed.bits) + products) + folds + 60
 
 
 def _polygon(regs: Registers, position: Form, plan: DifferencePlan) -> Network:

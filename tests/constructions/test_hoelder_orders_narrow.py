@@ -155,14 +155,15 @@ def test_planted_faults_are_caught(monkeypatch):
         assert difference_enclosure(spoilt, F, Work(approx.Budget())) is None  # no theorem holds, and none is used
 
 
-@pytest.mark.parametrize(("order", "frequency", "least"), [(3, 500, 5.9), (5, 1000, 9.9)])
-def test_error_falls_like_the_promised_power_of_the_weights_at_the_same_width(order, frequency, least):
-    target = Target(f"sin({frequency}*x)*exp(-x)")
-    found = [hoelder_two_scale(target, 1, order=order, cells=10 * m, steps=m, form="narrow") for m in (24, 48)]
+@pytest.mark.parametrize(("order", "steepest"), [(3, 6.3), (5, 11.5)])
+def test_error_falls_like_the_promised_power_of_the_weights_at_the_same_width(order, steepest):
+    """Packed bits and products cost O(log W) weights: too steep at small W; docs/studies.md has 1.5 decades."""
+    target = Target("sin(4000*x)*exp(-x)")
+    found = [hoelder_two_scale(target, 1, order=order, cells=200 * m, steps=m, form="narrow") for m in (12, 24)]
     sizes = [a.network.size for a in found]
     gain = np.log(found[0].certify().upper / found[1].certify().upper) / np.log(sizes[1].weights / sizes[0].weights)
-    assert least < gain < 2 * order + 2 and {s.width for s in sizes} == {WIDTH}  # more weights: docs/studies.md
-    assert 1.7 < sizes[1].hidden_layers / sizes[0].hidden_layers < 2
+    assert 2 * order - 0.1 < gain < steepest and {s.width for s in sizes} == {WIDTH}
+    assert 1.8 < sizes[1].hidden_layers / sizes[0].hidden_layers < 2
 
 
 @pytest.mark.parametrize(("text", "most"), [("3*x-1", 0), ("1/7", 0), ("x**2", WIDTH), ("x**3-x", WIDTH)])
