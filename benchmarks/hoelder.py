@@ -38,8 +38,8 @@ SERIES: list[Series] = [
 ]
 _HIGHER = constructions.relu.hoelder_two_scale
 #: Orders above 2, on grids of M = c N^(p/r - 1) steps. The weights of first differences and of products are O(log W) only; the
-#: frequency is so high that they weigh little at errors that a range of 1.5 decades can start from. In the narrow form there are
-#: more of them (O(log M) bits of packed differences), so there N is a larger multiple of M.
+#: frequency is so high that they weigh little at errors that a range of 1.5 decades can start from. Narrow networks have more
+#: of them (O(log M) bits of packed differences), so there N is a larger multiple of M.
 HIGHER: list[Series] = [
     ("order 3, p = 4", _HIGHER, {"order": 3, "rate": 4}, tuple(((4 * j) ** 3, 5 * j) for j in (3, 4, 5, 6, 8, 10)), -4),
     ("order 3, p = 6", _HIGHER, {"order": 3}, tuple((10 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -6),

@@ -24,7 +24,6 @@ Source: P19 (fixed width adapting to every r); packing and schedule are derived 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 from flint import fmpq
@@ -32,7 +31,7 @@ from flint import fmpq
 from approx.networks import Form, Network
 from approx.numbers import to_fmpq
 from approx.targets import Target
-from constructions.relu._difference_codes import cell_codes, levels_from
+from constructions.relu._difference_codes import cell_codes, code_length, levels_from
 from constructions.relu._difference_forms import FORMS, multiples
 from constructions.relu._difference_network import gate, offset_for, opened
 from constructions.relu._difference_plan import DifferencePlan
@@ -47,6 +46,8 @@ from constructions.relu._two_scale_reader import exact_number, polygon_of, unit_
 
 #: The width of the form, whatever the order, N and M are.
 WIDTH = 10
+#: Zeros before each number of a code: what is below a number is less than 1/4 of its last bit.
+GAP = 2
 #: A register that takes over T when the next layer is written, and what the unit of its gate reads.
 Latch = tuple[str, Form]
 
@@ -61,18 +62,17 @@ def difference_narrow(plan: DifferencePlan, target: Target) -> Network:
     _numbers(regs, position, plan)
     _cells(regs, plan)
     packed = PackedDifferences(plan)
-    places = iter(range(plan.code_bits - 1, -1, -1))
-    _heads(regs, places, packed)
-    _steps(regs, places, packed)
+    _steps(regs, packed, _heads(regs, packed))
     return _finished(regs, chosen_value(regs, packed), packed)
 
 
 def difference_narrow_weights(plan: DifferencePlan) -> int:
-    """An upper bound of the weights: 9 N, 19 r + 33 for each of M steps, those of packed bits and of 2 (r - 1) products."""
+    """An upper bound of the weights: 9 N, 10 r + 37 for each of M steps, those of 3 r - 1 numbers and of 2 (r - 1) products."""
     packed = PackedDifferences(plan)
-    products = sum(20 * levels + 46 for levels in packed.product_levels)
-    heads, folds = 15 * sum(plan.head_bits), 14 * (plan.cells - 1).bit_length() + 20 * plan.steps.bit_length()
-    return 9 * plan.cells + (19 * plan.order + 33) * plan.steps + heads + 2 * (19 * sum(packed.bits) + products) + folds + 60
+    numbers = sum(8 * bits + 12 for bits in plan.head_bits) + 2 * sum(10 * bits + 16 for bits in packed.bits)
+    products = 2 * sum(20 * levels + 46 for levels in packed.product_levels)
+    folds = 14 * (plan.cells - 1).bit_length() + 20 * plan.steps.bit_length()
+    return 9 * plan.cells + (10 * plan.order + 37) * plan.steps + numbers + products + folds + 60
 
 
 def _polygon(regs: Registers, position: Form, plan: DifferencePlan) -> Network:
@@ -130,7 +130,7 @@ def _count(regs: Registers, missing: list[Form], level: int, levels: int) -> Non
 
 def _cells(regs: Registers, plan: DifferencePlan) -> None:
     """From X, y, t to f, t and the code."""
-    values, codes = plan.coarse_values, cell_codes(plan)
+    values, codes = plan.coarse_values, cell_codes(plan, GAP)
     bends, changes = bends_of(values), gray_bends(codes)
     gaps = [q - p for p, q in pairwise(gray_order(plan.cells)[1])]
     levels = (plan.cells - 1).bit_length()
@@ -148,23 +148,23 @@ def _cells(regs: Registers, plan: DifferencePlan) -> None:
     regs.set("code", regs.get("code"))
 
 
-def _bit(
-    regs: Registers, packed: PackedDifferences, place: int, weight: fmpq, node: int = 0, latch: Latch | None = None
-) -> None:
-    """Two layers: T loses `weight` where the code's bit at this place is 0; register closed is 1 - H_node, if there is one.
-
-    The code keeps the bits that have been read, as if they were 1: they need not be taken away, which would cost a bias each.
-    """
-    test = regs.get("code") - fmpq(2) ** packed.plan.code_bits + fmpq(2) ** place + 1
-    hinges = [regs.get("t") - node] if node else []
-    test, *hinges = _latched(regs, packed, latch, test, *hinges)
-    missing, *closed = regs.layer(1 - test, *(1 - hinge / packed.fine_ramp for hinge in hinges))
-    regs.add("T", -weight * missing)
-    regs.add("code", fmpq(2) ** place * missing)
-    if not place:
-        regs.drop("code")
+def _digit(
+    regs: Registers, packed: PackedDifferences, y: Form, bits: int, weight: fmpq, node: int = 0, latch: Latch | None = None
+) -> Form:
+    """y less its whole part, a number of these bits, which T takes with a weight; bits + 1 layers; closed is then 1 - H_node."""
+    regs.add("T", weight * y)
+    local, hinges = y / 2**bits, list[Form]()
+    for i in range(bits + 1):
+        if node and i == bits - 1:
+            hinges = [regs.get("t") - node]
+        elif node and i == bits:
+            hinges = [1 - hinges[0] / packed.fine_ramp]
+        rising, falling, *hinges = _latched(regs, packed, None if i else latch, local, local - fmpq(1, 2), *hinges)
+        local = 2 * rising - 4 * falling
     if node:
-        regs.set("closed", closed[0])
+        regs.set("closed", hinges[0])
+    regs.add("T", -weight / 2 * local)
+    return local / 2
 
 
 def _latched(regs: Registers, packed: PackedDifferences, latch: Latch | None, *others: Form) -> list[Form]:
@@ -178,18 +178,20 @@ def _latched(regs: Registers, packed: PackedDifferences, latch: Latch | None, *o
     return found
 
 
-def _heads(regs: Registers, places: Iterator[int], packed: PackedDifferences) -> None:
-    """Register T: the differences of step 0."""
-    head_bits = packed.plan.head_bits
-    most = sum((packed.head(i) * (2 ** (bits - 1) - 1) for i, bits in enumerate(head_bits, 1)), fmpq(0))
-    regs.set("T", Form(constant=most), packed.reach)
-    for i, bits in enumerate(head_bits, 1):
-        for power in range(bits - 1, -1, -1):
-            _bit(regs, packed, next(places), packed.head(i) * 2**power)
+def _heads(regs: Registers, packed: PackedDifferences) -> Form:
+    """Register T: the differences of step 0; what is left of the code, less than 1/4."""
+    heads = packed.plan.head_bits
+    y = regs.get("code") / fmpq(2) ** (code_length(heads, packed.plan.steps, GAP) - GAP - heads[0])
+    regs.drop("code")
+    regs.set("T", Form(), packed.reach)
+    for i, bits in enumerate(heads, 1):
+        regs.add("T", Form(constant=-packed.head(i) * 2 ** (bits - 1)))
+        y = _digit(regs, packed, y * 2 ** (bits + GAP) if i > 1 else y, bits, packed.head(i))
+    return y
 
 
-def _steps(regs: Registers, places: Iterator[int], packed: PackedDifferences) -> None:
-    """From f, t, the code and T to f, t, L0 and L1: the packed differences of the last step of an even and an odd number."""
+def _steps(regs: Registers, packed: PackedDifferences, y: Form) -> None:
+    """From f, t, T and what is left of the code to f, t, L0 and L1: packed differences of the last even and odd steps."""
     plan, reach = packed.plan, packed.reach
     regs.set("L0", regs.get("T"), 3 * reach)
     regs.set("L1", Form(), 3 * reach)
@@ -198,14 +200,15 @@ def _steps(regs: Registers, places: Iterator[int], packed: PackedDifferences) ->
     for k in range(1, plan.steps):
         regs.set("T", packed.step * regs.get("T"), reach)
         if window(k, plan.steps, plan.order) > window(k - 1, plan.steps, plan.order):
-            regs.add("T", Form(constant=(plan.shift + 1) * top))  # the largest digit, less the shift
-            for power in range(plan.order, -1, -1):
-                _bit(regs, packed, next(places), 2**power * top, 0 if power else k, latch)
-                latch = None
+            regs.add("T", Form(constant=-plan.shift * top))
+            y = _digit(regs, packed, y * 2 ** (plan.bits + GAP), plan.bits, top, k, latch)
         else:
+            regs.set("code", y)
             [hinge] = _latched(regs, packed, latch, regs.get("t") - k)
             [closed] = regs.layer(1 - hinge / packed.fine_ramp)
             regs.set("closed", closed)
+            y = regs.get("code")
+            regs.drop("code")
         name = f"L{k % 2}"
         latch = name, gate(regs.get("T") - regs.get(name), regs.get("closed"), 4 * reach)
     regs.drop("T")
@@ -241,34 +244,26 @@ def _read(rows: Rows, network: Network, target: Target) -> DifferencePlan | None
     quantum = dict(rows[-1][2])[starts[-2] - 2]
     steps = whole(-2 * rows[starts[-3] - 2][1])
     slope = whole(dict(rows[-1][2])[starts[-2] - 3] / (2 * quantum))
-    # The cells' layers: X, y, t, f and the code; the last sums are taken by the first test, where X and y are gone.
+    # The cells' layers: X, y, t, f and the code; the last sums are taken by the first digit, where X, y and the code are gone.
     first = levels + 3
     bends, changes = [], []
     for i in range(cells):
         at = starts[first + i] + (1 if i == cells - 1 else 3)
         bends.append(dict(rows[at - 1][2]).get(starts[first + i - 1], fmpq(0)))
-        changes.append(dict(rows[at][2]).get(starts[first + i - 1] + 1, fmpq(0)))
+        changes.append(dict(rows[at][2]).get(starts[first + i - 1] + 1, fmpq(0)))  # the last one is not looked at
     biases = rows[starts[first] + 2][1], whole(rows[starts[first] + 3][1])
-    offset = 1 << biases[1].bit_length() - 1
-    codes = codes_of_bends(biases[1] - offset, changes)
-    tests = first + cells - 1
-    length = whole(1 - offset - rows[starts[tests] + 3][1]).bit_length()
-    # Layers hold t, f, the code, T; what T takes besides itself are the bits, the leading one of a number first.
-    runs, before = [0], fmpq(0)
-    for k in range(tests + 1, len(starts)):
-        for unit, weight in rows[starts[k] + 2][2]:
-            if unit != starts[k - 1] + 3 and sum(runs) < length:
-                if abs(weight) > before:
-                    runs.append(0)
-                runs[-1] += 1
-                before = abs(weight)
-        if sum(runs) == length:
-            break
-    order = runs[-1] - 1
-    heads = runs[1:order]
+    codes = codes_of_bends(biases[1] - (1 << biases[1].bit_length() - 1), changes)
+    # The first differences: layers of t, f, T and the two units that fold, four times as steep at the start of a number.
+    heads, at = [0], first + cells
+    while network.layers[at - 1].units == 5:
+        if dict(rows[starts[at] + 2][2])[starts[at - 1] + 3] == 4:
+            heads.append(0)
+        else:
+            heads[-1] += 1
+        at += 1
     grain, coarse = multiples(polygon_of(biases[0] + rows[-1][1], bends))
-    found = levels_from(codes, heads, steps)
-    return DifferencePlan(order, cells, steps, ramp, slope, exact_number(quantum), grain, coarse, found)
+    found = levels_from(codes, heads, steps, GAP)
+    return DifferencePlan(len(heads) + 1, cells, steps, ramp, slope, exact_number(quantum), grain, coarse, found)
 
 
 FORMS.add(_read, difference_narrow)

@@ -3,12 +3,16 @@
 With K = (r - 1) // 2 let S_j(k) = D^j A_(k - K), 0 <= j < r: step k's window, moved on where it would leave the cell, as if
 r-th differences outside were 0; that gives the polynomial of the outermost window. With T = sum_j S_j B^j,
     S_j(k) = S_j(k - 1) + S_(j+1)(k - 1),   S_r(k - 1) = d_k,     is     T_k = (1 + 1/B) T_(k-1) + d_k B^(r-1)
-but for what falls below B^0: e_k = (1 + 1/B) e_(k-1) + S_0(k - 1)/B, at most s_0 ((1 + 1/B)^M - 1) <= 1/4, |S_0| <= s_0, for
-B >= 8 s_0 M. So the digits S_j + 2^(b_j - 1) of b_j bits, |S_j| < 2^(b_j - 1), are those of the integer n <= z <= n + 1/2,
-z = T + 1/4 + sum_j 2^(b_j - 1) B^j: tests of thresholds c - 1/2 find them exactly, the leading one first.
-Horner's rule needs them in this order, one at a time: with v = K + u on the step [k, k + 1], u = t - k,
+but for what falls below B^0: e_k = (1 + 1/B) e_(k-1) + S_0(k - 1)/B, at most s_0 ((1 + 1/B)^M - 1) <= 1/8, |S_0| <= s_0, for
+B >= 16 s_0 M. So z = T + 1/8 + sum_j 2^(b_j - 1) B^j has the digits S_j + 2^(b_j - 1), |S_j| < 2^(b_j - 1), and what is below
+the digit j is at most 1/4 of B^j, as 2^b_j <= B/4 or, for j = 0, e + 1/8 <= 1/4.
+Folding: whatever integer n is, and 0 <= q <= 1/2, the distance of y = n + q from the next integer is q. It is half of y/2^b
+folded b + 1 times by 2 s - 4 max(s - 1/2, 0): so y minus it is n, exactly, at one layer of two units a bit, and 2^c q is the
+next y. For every real y it is in [0, 1/2]; it is 0 unless y is in [0, 2^b].
+Horner's rule needs the digits in this order, one at a time: with v = K + u on the step [k, k + 1], u = t - k,
     V_j = S_j + (v - j)/(j + 1) V_(j+1),   V_(r-1) = S_(r-1),   V_0 = sum_j S_j C(v, j) = the polynomial of the step (Newton).
-Source: bit extraction as in P18, Newton's form; that differences can step in one number is derived here.
+Source: bit extraction as in P18, sawtooths of P16 Proposition 2, Newton's form; digits by folding, and differences that step in
+one number, are derived here.
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ class PackedDifferences:
     @cached_property
     def place(self) -> int:
         """log2 B."""
-        return max(*self.bits, (8 * max(1, self.sizes[0]) * self.plan.steps).bit_length())
+        return max(2 + max(self.bits), (16 * max(1, self.sizes[0]) * self.plan.steps).bit_length())
 
     @property
     def step(self) -> fmpq:
@@ -68,9 +72,9 @@ class PackedDifferences:
 
     @cached_property
     def reach(self) -> fmpq:
-        """A power of two that |T_k| does not exceed at any x, whatever numbers in [0, 1] the bits are: (1 + 1/B)^M <= 2."""
-        first = sum((self.head(i) * 2**b for i, b in enumerate(self.plan.head_bits, 1)), fmpq(0))
-        digits = self.plan.steps * fmpq(2) ** self.plan.bits * self.weight(self.plan.order - 1)
+        """A power of two that |T_k| does not exceed at any x, whatever numbers below 2^(b + 1) are read: (1 + 1/B)^M <= 2."""
+        first = sum((self.head(i) * 2 ** (b + 1) for i, b in enumerate(self.plan.head_bits, 1)), fmpq(0))
+        digits = self.plan.steps * fmpq(2) ** (self.plan.bits + 1) * self.weight(self.plan.order - 1)
         return offset_for(2 * (first + digits))
 
     @cached_property
@@ -105,6 +109,6 @@ class PackedDifferences:
         return found
 
     def partial_reach(self, j: int) -> fmpq:
-        """A bound of |V_j| at every x, whatever numbers in [0, 1] the bits are: V_(j+1) is cut to its size."""
+        """A bound of |V_j| at every x, for packed numbers between -3 and 1 times the reach: V_(j+1) is cut to its size."""
         rest = fmpq(self.factor(j), j + 1) * self.partial_sizes[j + 1] if j < self.plan.order - 1 else fmpq(0)
-        return 2 ** self.bits[j] + rest
+        return 4 * self.reach / self.weight(self.plan.order - 1) + self.weight(1) + rest

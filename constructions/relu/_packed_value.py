@@ -2,8 +2,8 @@
 
 Registers f, t, L0 and L1 (_difference_narrow) become f, t and V. The wave z, t folded log2 M times, is 0 at even and 1 at odd
 nodes. A packed number is read from its leading digit on; when V_(j+1) is known, its product with v - j is taken (m + 4 layers),
-and the bits of S_j are added to it (2 layers each): V stands in one register, cut to its size before a product, what is left of
-the packed number in another. The choice: with y the wave at t + 1/2 - 3 rho/2, below 1/2 on odd steps and above on even ones,
+then S_j is read and added (b_j + 1 layers): V stands in one register, cut to its size before a product, what is left of the
+packed number in another. The choice: with y the wave at t + 1/2 - 3 rho/2, below 1/2 on odd steps and above on even ones,
 p = max(1 - max((y - 1/2)/rho + 1/2, 0), 0) is 1 or 0 there, and V = V_0 + clip(V_1 - V_0, -R p, R p), R >= |V_1 - V_0| at every
 x, is V_0 for p = 0, V_1 for p = 1, between them in between. At most 10 units in a layer: f, t, z, the other packed number or
 V_0, what is left of this one, a sum, the four units of two sawtooths. Source: derived here, from P16 Proposition 2 and P18.
@@ -24,11 +24,12 @@ _HALF = fmpq(1, 2)
 def chosen_value(regs: Registers, packed: PackedDifferences) -> Form:
     """V, from L0 and L1, which are dropped; f and t are kept."""
     steps, rho = packed.plan.steps, packed.fine_ramp
-    regs.set("z", _wave(regs, regs.get("t"), (steps - 1).bit_length()))
+    folds = steps.bit_length()
+    regs.set("z", _folded(regs, regs.get("t") / 2**folds, folds))
     for name in ("L0", "L1"):
         _evaluate(regs, packed, name)
     regs.drop("z")
-    y = _wave(regs, regs.get("t") + (1 - 3 * rho) / 2, steps.bit_length())
+    y = _folded(regs, (regs.get("t") + (1 - 3 * rho) / 2) / 2**folds, folds)
     [even] = regs.layer((y - _HALF) / rho + _HALF)
     [odd] = regs.layer(1 - even)
     regs.set("p", odd)
@@ -41,9 +42,8 @@ def chosen_value(regs: Registers, packed: PackedDifferences) -> Form:
     return value
 
 
-def _wave(regs: Registers, local: Form, folds: int) -> Form:
-    """The number in [0, 2^folds] folded to the distance from the next even integer."""
-    local = local / 2**folds
+def _folded(regs: Registers, local: Form, folds: int) -> Form:
+    """The number in [0, 1] folded at its middle, again and again."""
     for _ in range(folds):
         rising, falling = regs.layer(local, local - _HALF)
         local = 2 * rising - 4 * falling
@@ -52,25 +52,22 @@ def _wave(regs: Registers, local: Form, folds: int) -> Form:
 
 def _evaluate(regs: Registers, packed: PackedDifferences, name: str) -> None:
     """The packed number in a register becomes the V_0 that it stands for, at v = K + z for L0, v = K + 1 - z for L1."""
-    biases = sum((packed.weight(j) * 2 ** (bits - 1) for j, bits in enumerate(packed.bits)), fmpq(1, 4))
-    regs.set("rest", regs.get(name) + biases)
+    order = packed.plan.order
+    biases = sum((packed.weight(j) * 2 ** (bits - 1) for j, bits in enumerate(packed.bits)), fmpq(1, 8))
+    y = (regs.get(name) + biases) / packed.weight(order - 1)
     regs.drop(name)
-    value, read = Form(), fmpq(0)  # what has been read stays in the number, as if all bits were 1
-    for j in range(packed.plan.order - 1, -1, -1):
-        if j < packed.plan.order - 1:
+    value = Form()
+    for j in range(order - 1, -1, -1):
+        if j < order - 1:
+            regs.set("rest", y)
             value = _product(regs, packed, value, j, mirrored=name == "L1") / (j + 1)
+            y = regs.get("rest")
+            regs.drop("rest")
         bits = packed.bits[j]
-        regs.set("V", value + 2 ** (bits - 1) - 1, offset_for(packed.partial_reach(j)))
-        for power in range(bits - 1, -1, -1):
-            c = packed.weight(j) * 2**power
-            [test] = regs.layer(2 * (regs.get("rest") - read - c) + 1)
-            [missing] = regs.layer(1 - test)
-            regs.add("V", -(2**power) * missing)
-            regs.add("rest", c * missing)
-            read += c
-        value = regs.get("V")
+        regs.set("V", value + y - 2 ** (bits - 1), offset_for(packed.partial_reach(j)))
+        rest = _folded(regs, y / 2**bits, bits + 1) / 2
+        value, y = regs.get("V") - rest, rest * packed.weight(1)
         regs.drop("V")
-    regs.drop("rest")
     regs.set(name, value, offset_for(packed.partial_reach(0)))
 
 
