@@ -4,22 +4,23 @@ The width is free of N, M and r: the r running differences of a cell are one num
 two steps are kept, packed as well. What is still needed stands in registers:
     bits of the cell's number (1 layer each)   X, y, the folded coordinate (two units), and the bit of the layer before;
     cells (1 layer each)   max(X - i, 0), max(y - s_i, 0), t, and the sums f = f_1 and the code;
-    bits of the first differences (2 layers each)   f, t, the code, T, the test of the bit;
-    steps (2 layers a bit)   those, L_0, L_1; at node k, L_(k mod 2) takes over T: a hinge, 1 - H, a gate in the layer after it;
+    first differences (1 layer a bit, and 1)   f, t, T, and the code, being folded (two units);
+    steps (r + 2 layers each)   those, L_0, L_1; at node k, L_(k mod 2) takes over T: a hinge, 1 - H, a gate in the next layer;
     the rest (_packed_value)   f, t, the wave z; V_0 and V_1 from L_0 and L_1, one after the other; the choice between them.
+Two zeros before each number of a code make what follows it less than 1/4 of its last bit, as folding needs.
 
 Statement. With V cut as G is there, the network differs from f by at most what _difference_network does at every x,
     sup |P - f| + e + (2^-9 + 2^-8) lambda.
-Proof. Off the ramps of codes bits are exact, and T with them. Let k be even: on [k + rho, k + 2], L_0 is T_k, so on [k, k + 1],
+Proof. Off the ramps of codes digits are exact, and T with them. Let k be even: on [k + rho, k + 2], L_0 is T_k, so on its step,
 at v = K + z, V_0 is P but for products, within 2^-8. For k odd the same is true of L_1 and V_1 at v = K + 1 - z. V is the one
 that belongs to k on [k + 2 rho, k + 1 + rho], and lies between both on [k + rho, k + 2 rho]. So on [k, k + rho], a ramp of one
 of them, V is the other, the polynomial of step k - 1 reflected at its end; there and on the next rho all of these and P are
 within 2 rho max |V_0'| of A_k: 2^-10 in all, by rho. Before node 1, L_1 is the polynomial 0 = A_0. On the ramp next to a coarse
 node nothing is known but the clip, 2^-10.
-Registers have offsets that they never fall short of: |T| <= X at every x; gates of reach R = 4 X let through
-max(T - L + R - 2 R (1 - H), 0) - R H: 0 for H = 0, T - L for H = 1, at least (T - L - R)/2 between, when both are numbers of
-steps, so L >= -3 X. On the ramps of codes every H is 0 or 1. The rest of the code is never negative (_hoelder_narrow).
-Source: P19 (fixed width adapting to every r); packing and schedule are derived here.
+Registers have offsets that they never fall short of. Codes lie between codes on their ramps, a number that is read in
+[0, 2^(b + 1)] at every x, so |T| <= X; gates of reach R = 4 X let through max(T - L + R - 2 R (1 - H), 0) - R H: 0 for H = 0,
+T - L for H = 1, at least (T - L - R)/2 between, when both are numbers of steps, so L >= -3 X. On the ramps of codes every H is
+0 or 1. Source: P19 (fixed width adapting to every r); packing and schedule are derived here.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def _cells(regs: Registers, plan: DifferencePlan) -> None:
 def _digit(
     regs: Registers, packed: PackedDifferences, y: Form, bits: int, weight: fmpq, node: int = 0, latch: Latch | None = None
 ) -> Form:
-    """y less its whole part, a number of these bits, which T takes with a weight; bits + 1 layers; closed is then 1 - H_node."""
+    """y less its whole part, a number of these bits, which T takes with a weight, in bits + 1 layers; closed is 1 - H_node."""
     regs.add("T", weight * y)
     local, hinges = y / 2**bits, list[Form]()
     for i in range(bits + 1):

@@ -67,8 +67,8 @@ def hoelder_two_scale(
     O(W^(rate d/r - 1)); rate = 2 r/d is the fastest there is.
     form="narrow" (d = 1, rate 2 r): standard fully-connected form, no skips, of constant width whatever N and M are. r = 2: the
     same function, width 6, about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers. r >= 3: width 10 for every r, the
-    same piecewise polynomial and bound (ramps and products differ), about 9 N + (19 r + 33) M weights, N + (2 r + 2) M hidden
-    layers, and O(r log(1/eps)) more of both: differences are unpacked bit by bit, and 2 (r - 1) products follow each other.
+    same piecewise polynomial and bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden
+    layers, and O(r log(1/eps)) more of both: differences are packed in one number, and 2 (r - 1) products follow each other.
     cells and steps fix N and M (then the bound is what it is); for d > 1 N >= 3 and M >= 3 is odd.
     Raises InputError (eps, order, rate outside (r/d, 2 r/d], form, cells, steps), RegularityError beyond 3 variables, for order
     above 2 in several, or without bounded derivatives of this order, UnreachableError beyond 60,000,000 fine nodes or the

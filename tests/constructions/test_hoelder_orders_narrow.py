@@ -14,8 +14,9 @@ from approx.certification.budget import Work
 from approx.evaluation import evaluate_exact
 from approx.numbers import to_fmpq
 from constructions.relu import _difference_narrow, _packed_value, hoelder_two_scale
+from constructions.relu._difference_codes import cell_codes, code_length, levels_from
 from constructions.relu._difference_forms import read_differences
-from constructions.relu._difference_narrow import WIDTH, difference_narrow, difference_narrow_weights
+from constructions.relu._difference_narrow import GAP, WIDTH, difference_narrow, difference_narrow_weights
 from constructions.relu._difference_reader import difference_enclosure
 from constructions.relu._packed_differences import PackedDifferences
 
@@ -105,14 +106,23 @@ def test_packed_differences_step_and_are_read_exactly(order, cells, steps):
                 digit = digits[k - packed.kappa - 1] if moved else 0
                 total = packed.step * total + digit * packed.weight(order - 1)
             assert abs(total) <= packed.reach
-            z = total + fmpq(1, 4) + sum(packed.weight(j) * 2 ** (b - 1) for j, b in enumerate(packed.bits))
-            whole = int(z.p // z.q)
-            assert 0 <= z - whole <= fmpq(1, 2)
-            for j, bits in enumerate(packed.bits):
-                found = whole % 2**packed.place - 2 ** (bits - 1)
-                assert found == wanted[j][k] and abs(found) <= packed.sizes[j] < 2 ** (bits - 1)
-                whole >>= packed.place
-            assert whole == 0
+            z = total + fmpq(1, 8) + sum(packed.weight(j) * 2 ** (b - 1) for j, b in enumerate(packed.bits))
+            for j in reversed(range(order)):
+                digit = int((z / packed.weight(j)).floor())
+                z -= digit * packed.weight(j)
+                assert 0 <= z <= packed.weight(j) / 4  # else folding would not find the digit
+                found = digit - 2 ** (packed.bits[j] - 1)
+                assert found == wanted[j][k] and abs(found) <= packed.sizes[j] < 2 ** (packed.bits[j] - 1)
+
+
+def test_codes_with_gaps_and_differences_are_inverse():
+    plan = plan_of(5, 3, 5)
+    codes, heads = cell_codes(plan, GAP), plan.head_bits
+    assert (levels_from(codes, heads, 5, GAP) == plan.levels).all()
+    assert max(codes).bit_length() <= code_length(heads, 5, GAP) - GAP
+    assert codes != cell_codes(plan) and (levels_from(cell_codes(plan), heads, 5) == plan.levels).all()
+    with pytest.raises(ValueError, match="code"):
+        levels_from([1 << code_length(heads, 5, GAP), *codes[1:]], heads, 5, GAP)
 
 
 @pytest.mark.parametrize("grid", [(3, 5, 7), (8, 2, 9)])
@@ -135,6 +145,7 @@ def test_planted_faults_are_caught(monkeypatch):
     assert (np.diff(bent.rows, 3, axis=1) + bent.shift < 2**bent.bits).all()
     assert approx.certify(difference_narrow(bent, F), F).lower > 1.5 * good
 
+    fold, shift = _packed_value._folded, 3 * PackedDifferences(plan).fine_ramp / 32
     faults = [  # (what is changed, how many quanta are missed at least somewhere)
         # Gates let through what was there before.
         (_difference_narrow, "opened", lambda unit, closed, reach: unit - reach, 1),
@@ -143,9 +154,8 @@ def test_planted_faults_are_caught(monkeypatch):
         # Partial sums are cut to less than they may be.
         (PackedDifferences, "partial_sizes", property(lambda self: [fmpq(1)] * 3), 1),
         # The choice is made at the nodes themselves, where one of both polynomials is garbage.
-        (_packed_value, "_wave", lambda regs, t, folds: wave(regs, t + shift if folds == 4 else t, folds), 1 / 8),
+        (_packed_value, "_folded", lambda regs, t, n: fold(regs, t + shift * (t.constant + shift == fmpq(1, 32)), n), 1 / 8),
     ]
-    wave, shift = _packed_value._wave, 3 * PackedDifferences(plan).fine_ramp / 2
     for owner, name, fault, least in faults:
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fault)
