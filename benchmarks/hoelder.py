@@ -86,13 +86,13 @@ def draw(ax: Any, target: Target, series: list[Series]) -> None:
         decades = np.ptp(np.log10(weights))
         print(label, found, f"{slope:.3f} over {decades:.2f} decades, between neighbours", steps.round(2), end=" ")
         print(f"upper/lower <= {max(r[3] / r[2] for r in found):.4f}, {time.process_time() - start:.1f} s", flush=True)
-        ax.loglog(weights, errors, "o-", color=f"C{k}", label=f"{label}: exponent {slope:.2f}")
-        ax.loglog(weights, errors[-1] * (weights / weights[-1]) ** theory, ":", color=f"C{k}", label=f"theory {theory}")
+        ax.loglog(weights, errors, "o-", color=f"C{k}", label=f"{label}: {slope:.2f} ({theory})")
+        ax.loglog(weights, errors[-1] * (weights / weights[-1]) ** theory, ":", color=f"C{k}")
     ax.set_xlabel("weights")
     ax.set_ylabel("certified uniform error")
     ax.set_title(f"{target.text} on [0, 1]" + (f"^{target.dimension}" if target.dimension > 1 else ""))
     ax.grid(alpha=0.3, which="both")
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, title="exponent (theory, dotted)", title_fontsize=8)
 
 
 def picture(path: str | Path) -> None:
