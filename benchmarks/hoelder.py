@@ -52,7 +52,13 @@ HIGHER: list[Series] = [
     ),
     ("order 4, p = 5", _HIGHER, {"order": 4, "rate": 5}, tuple((j**4, 2 * j) for j in (8, 10, 12, 14, 16, 20)), -5),
     ("order 4, p = 8", _HIGHER, {"order": 4}, tuple((12 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -8),
-    ("order 4, width 10", _HIGHER, {"order": 4, "form": "narrow"}, tuple((300 * m, m) for m in (12, 24, 48, 96, 192)), -8),
+    (
+        "order 4, width 10",
+        _HIGHER,
+        {"order": 4, "form": "narrow"},
+        tuple((300 * m, m) for m in (12, 24, 48, 96, 192, 400)),
+        -8,
+    ),
 ]
 #: Two variables, order 2, M^2 = c N^(2 (p - 1)); patches in twice a power of 2 need the fewest weights. Frequencies as above.
 PLANE = Target("sin(60*x+20*y)*cos(40*y-10*x)", [(0, 1), (0, 1)])

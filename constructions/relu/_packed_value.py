@@ -1,4 +1,4 @@
-"""How does a network of constant width evaluate packed differences? Bit by bit, by Horner's rule, one product at a time.
+"""How does a network of constant width evaluate packed differences? Digit by digit, by Horner's rule, one product at a time.
 
 Registers f, t, L0 and L1 (_difference_narrow) become f, t and V. The wave z, t folded log2 M times, is 0 at even and 1 at odd
 nodes. A packed number is read from its leading digit on; when V_(j+1) is known, its product with v - j is taken (m + 4 layers),
