@@ -38,19 +38,27 @@ SERIES: list[Series] = [
 ]
 _HIGHER = constructions.relu.hoelder_two_scale
 #: Orders above 2, on grids of M = c N^(p/r - 1) steps. The weights of first differences and of products are O(log W) only; the
-#: frequency is so high that they weigh little at errors that a range of 1.5 decades can start from.
+#: frequency is so high that they weigh little at errors that a range of 1.5 decades can start from. Narrow networks have more
+#: of them (O(log M) bits of packed differences), so there N is a larger multiple of M.
 HIGHER: list[Series] = [
     ("order 3, p = 4", _HIGHER, {"order": 3, "rate": 4}, tuple(((4 * j) ** 3, 5 * j) for j in (3, 4, 5, 6, 8, 10)), -4),
     ("order 3, p = 6", _HIGHER, {"order": 3}, tuple((10 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -6),
     (
-        "order 3, width 11",
+        "order 3, width 10",
         _HIGHER,
         {"order": 3, "form": "narrow"},
-        tuple((10 * m, m) for m in (48, 96, 192, 384, 768, 1600)),
+        tuple((300 * m, m) for m in (12, 24, 48, 96, 192, 400)),
         -6,
     ),
     ("order 4, p = 5", _HIGHER, {"order": 4, "rate": 5}, tuple((j**4, 2 * j) for j in (8, 10, 12, 14, 16, 20)), -5),
     ("order 4, p = 8", _HIGHER, {"order": 4}, tuple((12 * m, m) for m in (48, 96, 192, 384, 768, 1600)), -8),
+    (
+        "order 4, width 10",
+        _HIGHER,
+        {"order": 4, "form": "narrow"},
+        tuple((300 * m, m) for m in (12, 24, 48, 96, 192, 400)),
+        -8,
+    ),
 ]
 #: Two variables, order 2, M^2 = c N^(2 (p - 1)); patches in twice a power of 2 need the fewest weights. Frequencies as above.
 PLANE = Target("sin(60*x+20*y)*cos(40*y-10*x)", [(0, 1), (0, 1)])
@@ -84,13 +92,13 @@ def draw(ax: Any, target: Target, series: list[Series]) -> None:
         decades = np.ptp(np.log10(weights))
         print(label, found, f"{slope:.3f} over {decades:.2f} decades, between neighbours", steps.round(2), end=" ")
         print(f"upper/lower <= {max(r[3] / r[2] for r in found):.4f}, {time.process_time() - start:.1f} s", flush=True)
-        ax.loglog(weights, errors, "o-", color=f"C{k}", label=f"{label}: exponent {slope:.2f}")
-        ax.loglog(weights, errors[-1] * (weights / weights[-1]) ** theory, ":", color=f"C{k}", label=f"theory {theory}")
+        ax.loglog(weights, errors, "o-", color=f"C{k}", label=f"{label}: {slope:.2f} ({theory})")
+        ax.loglog(weights, errors[-1] * (weights / weights[-1]) ** theory, ":", color=f"C{k}")
     ax.set_xlabel("weights")
     ax.set_ylabel("certified uniform error")
     ax.set_title(f"{target.text} on [0, 1]" + (f"^{target.dimension}" if target.dimension > 1 else ""))
     ax.grid(alpha=0.3, which="both")
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, title="exponent (theory, dotted)", title_fontsize=8)
 
 
 def picture(path: str | Path) -> None:

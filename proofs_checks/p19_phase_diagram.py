@@ -221,17 +221,21 @@ def deep_phase_order_three() -> Result:
 
 @statement(PAPER, "Theorem 4.1: fully connected networks of fixed width reach error W^(-2 r); here d = 1, r = 2, 3, 4")
 def fixed_width() -> Result:
-    """Two strict networks for each r; the width, 6 or 2 r + 5, is free of W (the theorem's, with logarithms, of r as well)."""
-    target, numbers, ok = Target("sin(500*x)*exp(-x)"), {}, True
-    for order, width in ((2, 6), (3, 11), (4, 13)):
-        found = [hoelder_two_scale(target, 1, order=order, cells=10 * m, steps=m, form="narrow") for m in (16, 32)]
+    """Two strict networks for each r; the width, 6 for r = 2 and 10 above, is free of W and r, as the theorem's.
+
+    For r > 2 packed numbers and products cost O(log W) weights: too steep at small W.
+    """
+    slow, fast, numbers, ok = Target("sin(500*x)*exp(-x)"), Target("sin(4000*x)*exp(-x)"), {}, True
+    cases = ((2, 6, slow, 10, (16, 32)), (3, 10, fast, 200, (12, 24)), (4, 10, fast, 200, (12, 24)))
+    for order, width, target, share, ladder in cases:  # N = share M
+        found = [hoelder_two_scale(target, 1, order=order, cells=share * m, steps=m, form="narrow") for m in ladder]
         certificates = [a.certify(rtol=0.1) for a in found]
         sizes = [a.network.size for a in found]
         strict = [[b.source for b in layer.blocks] == [k] for a in found for k, layer in enumerate(a.network.layers)]
         ok &= all(strict) and {s.width for s in sizes} == {width}
         ok &= all(c.upper <= a.bound and c.upper <= 1.1 * c.lower for a, c in zip(found, certificates, strict=True))
         error = _slope([s.weights for s in sizes], [c.upper for c in certificates])
-        ok &= -2 * order - 0.6 < error < -2 * order + 0.3
+        ok &= -2.2 * order < error < -2 * order + 0.3
         weights = f"W = {sizes[0].weights:,}, {sizes[1].weights:,}"
         numbers[f"r = {order}"] = f"certified error W^{error:.2f}, width {width}, {weights}"
     return Result(ok, "certified", "two networks for each r.", numbers)

@@ -34,7 +34,7 @@ DESCRIPTION = {
     "activations": ("relu",),
     "needs": "one variable, a bounded derivative of order r = 2 .. 8; or 2, 3 variables, bounded second derivatives (r = 2)",
     "guarantee": "sup |f - net| <= eps, proved: O(h^r max |D^r f|), h = side/(N M); 3/8 h^2 max |f''| for r = 2, d = 1",
-    "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (d = 1, form='narrow': width 6, 2 r + 5); "
+    "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (d = 1, form='narrow': width 6, 10 for r > 2); "
     "discontinuous in f",
     "references": ("P19", "P18"),
 }
@@ -65,9 +65,10 @@ def hoelder_two_scale(
     6 N + O(r^2 M) (r = 3: 55 M) and O(r log(1/eps)) more for r >= 3; about 3 N^2 + 176 M^2 weights for d = 2, 3 N^3 + 368 M^3
     for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more. With M^d ~ N^(rate d^2/r - d): error O(W^-rate), depth
     O(W^(rate d/r - 1)); rate = 2 r/d is the fastest there is.
-    form="narrow" (d = 1, rate 2 r): the same function in standard fully-connected form, no skips, of constant width whatever N
-    and M are: 6 for r = 2, with about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers; 2 r + 5 for r >= 3, with about
-    9 N + 156 M weights for r = 3, and N + (3 r + 1) M hidden layers and O(r log(1/eps)) more.
+    form="narrow" (d = 1, rate 2 r): standard fully-connected form, no skips, of constant width whatever N and M are. r = 2: the
+    same function, width 6, about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers. r >= 3: width 10 for every r, the
+    same piecewise polynomial and bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden
+    layers, and O(r log(1/eps)) more of both: differences are packed in one number, and 2 (r - 1) products follow each other.
     cells and steps fix N and M (then the bound is what it is); for d > 1 N >= 3 and M >= 3 is odd.
     Raises InputError (eps, order, rate outside (r/d, 2 r/d], form, cells, steps), RegularityError beyond 3 variables, for order
     above 2 in several, or without bounded derivatives of this order, UnreachableError beyond 60,000,000 fine nodes or the
