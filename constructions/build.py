@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -53,7 +54,9 @@ def build(
         row = catalogue()[method]
         _refuse_unfit(row, f)
         _refuse_options(row, options)
-        return _accept(_attempt(row, f, goal, certify, rtol, budget, say, options), goal, certify)
+        found = _attempt(row, f, goal, certify, rtol, budget, say, options, math.inf)
+        assert found is not None
+        return _accept(found, goal, certify)
     if options:
         raise InputError("options", sorted(options), "no options without a named method")
     rows = _rows(f, activations)
@@ -121,7 +124,10 @@ def _smallest(
             continue
         try:
             known = {} if best is None or not _takes(row, "fewer_than") else {"fewer_than": best.network.size.weights}
-            found = _attempt(row, f, goal, certify, rtol, budget, say, known)
+            most = math.inf if best is None else best.network.size.weights
+            found = _attempt(row, f, goal, certify, rtol, budget, say, known, most)
+            if found is None:
+                continue
         except KeyboardInterrupt:
             reasons = ["interrupted"]
             break
@@ -153,8 +159,13 @@ def _attempt(
     budget: Budget | None,
     say: Progress,
     options: dict[str, Any],
-) -> Approximant:
-    found = _certified(row.builder(f, goal, **options), goal, certify, rtol, budget, say)
+    most: float,
+) -> Approximant | None:
+    """The construction's certified network; None, without a certificate, where it has `most` weights or more."""
+    built = row.builder(f, goal, **options)
+    if built.network.size.weights >= most:
+        return None
+    found = _certified(built, goal, certify, rtol, budget, say)
     for _ in range(_RETRIES):
         # Constructions that search with observed errors may miss by a little: asked for a little more, they do not.
         if not certify or found.certificate is None or not goal < found.certificate.upper < 2 * goal:
