@@ -51,11 +51,11 @@ def leads_of(plan: BentPatches) -> Leads:
         found = class_levels(plan, parities, path)[1]
         level = max(level, int(found[:, 0].max()))
         step = max(step, int(np.abs(found[:, 1:] - found[:, :1]).max()))
-    second = _digits_for(2 * step)
-    return max(2, second, _digits_for(level)), second
+    second = digits_for(2 * step)
+    return max(2, second, digits_for(level)), second
 
 
-def _digits_for(most: int) -> int:
+def digits_for(most: int) -> int:
     digits = 1
     while 3**digits <= most:
         digits += 1
@@ -66,24 +66,33 @@ def class_digits(plan: BentPatches, parities: Parities, leads: Leads) -> tuple[n
     """(rising addresses, digits (patches, count)) of a class."""
     found, levels = class_levels(plan, parities, local_nodes(plan.steps, plan.dimension))
     counts, offsets = digit_counts(plan.steps, plan.dimension, leads)
-    numbers = _numbers(levels, plan.steps, plan.dimension) + offsets
-    digits = np.empty((len(found), int(counts.sum())), dtype=np.uint8)
+    return found, digits_from(_numbers(levels, plan.steps, plan.dimension) + offsets, counts)
+
+
+def digits_from(numbers: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The ternary digits, the leading ones first, of numbers >= 0 (patches, n) that have so many each."""
+    digits = np.empty((len(numbers), int(counts.sum())), dtype=np.uint8)
     starts = np.cumsum(counts) - counts
     for place in range(int(counts.max())):
         has = np.flatnonzero(counts > place)
         digits[:, starts[has] + place] = numbers[:, has] // 3 ** (counts[has] - 1 - place) % 3
-    return found, digits
+    return digits
 
 
-def levels_of(digits: np.ndarray, steps: int, dimension: int, leads: Leads) -> np.ndarray:
-    """The levels (patches, M^d) in lexicographic order of nodes, for digits as `class_digits` makes them."""
-    counts, offsets = digit_counts(steps, dimension, leads)
+def numbers_from(digits: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The numbers (patches, n) of digits as `digits_from` writes them."""
     starts = np.cumsum(counts) - counts
     numbers = np.zeros((len(digits), len(counts)), dtype=np.int64)
     for place in range(int(counts.max())):
         has = np.flatnonzero(counts > place)
         numbers[:, has] = 3 * numbers[:, has] + digits[:, starts[has] + place]
-    numbers -= offsets
+    return numbers
+
+
+def levels_of(digits: np.ndarray, steps: int, dimension: int, leads: Leads) -> np.ndarray:
+    """The levels (patches, M^d) in lexicographic order of nodes, for digits as `class_digits` makes them."""
+    counts, offsets = digit_counts(steps, dimension, leads)
+    numbers = numbers_from(digits, counts) - offsets
     # One column more, of zeros, for nodes that a difference does not have.
     levels = np.zeros((len(digits), len(counts) + 1), dtype=np.int64)
     for node, (a, b, both) in enumerate(_stencils(steps, dimension).T.tolist()):

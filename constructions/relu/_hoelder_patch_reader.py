@@ -48,7 +48,7 @@ def _plan(rows: Rows, network: Network, target: Target) -> BentPatches:
     leads = _leads(max(sizes) / quantum, len(sizes) // 2**d, steps, d)
     levels = np.zeros((cells * steps,) * d, dtype=np.int64)
     total = leads[0] + d * leads[1] + 2 * (steps**d - 1 - d)
-    for parities, [codes] in zip(classes(d), code_tables(rows, network, cells, steps), strict=True):
+    for parities, [codes] in zip(classes(d), code_tables(rows, network, cells, 1 + d * (steps + 2)), strict=True):
         found = levels_of(digits_of(codes, total), steps, d, leads)
         put_class(levels, cells, steps, parities, local_nodes(steps, d), found)
     return BentPatches(

@@ -6,43 +6,61 @@ import math
 from typing import Any
 
 from approx.approximant import BudgetItem
-from approx.errors import UnreachableError
+from approx.errors import InputError, UnreachableError
 from approx.targets import Target
+from constructions.relu._coons_plan import MOST_NODES, CoonsPlan, fit_coons
+from constructions.relu._coons_plan import between_nodes as between_curves
 from constructions.relu._hoelder_patch_plan import BentPatches, between_nodes, fit_bent
 from constructions.relu._patch_search import check_grid, patch_grid
 from constructions.relu._two_scale_search import MAXIMUM_NODES, proved_bound
 
 Found = tuple[BentPatches, tuple[BudgetItem, ...]]
-#: Weights of a node in all 2^d classes over those of a patch.
+#: Weights of a node in all 2^d classes over those of a patch; order 2 by the number of variables, orders 3, 4 in two.
 _BALANCE = {2: 4 * 44 / 3, 3: 8 * 46 / 3}
+_CURVED_BALANCE = {3: 4 * 63 / 3, 4: 4 * 82 / 3}
 
 
-def given_bent(method: str, target: Target, cells: Any, steps: Any) -> Found:
-    """The plan on the grid as the user gave it, and its budget; raises InputError, UnreachableError (MAXIMUM_NODES)."""
+def given_bent(method: str, target: Target, order: int, cells: Any, steps: Any) -> Found:
+    """The plan on the grid as the user gave it, and its budget; raises InputError, UnreachableError (too many nodes)."""
     check_grid(cells, steps)
-    return _fitted(method, target, cells, steps)
+    if steps < order:
+        raise InputError("steps", steps, f"an odd integer of at least {order} for order {order}")
+    return _fitted(method, target, order, cells, steps)
 
 
-def search_bent(method: str, target: Target, goal: float, share: float) -> Found:
+def search_bent(method: str, target: Target, order: int, goal: float, share: float) -> Found:
     """(plan, budget) of a grid with M^d ~ N^(d (share - 1)), nearly the smallest, whose bound is at most `goal`.
 
-    Raises UnreachableError beyond MAXIMUM_NODES fine nodes, RegularityError without bounded second derivatives.
+    Raises UnreachableError beyond the largest number of fine nodes, RegularityError without bounded derivatives.
     """
     d = target.dimension
-    nodes = max(9.0, 1 + math.sqrt(between_nodes(target, 1) / goal))
+    missed = between_nodes(target, 1) if order == 2 else between_curves(target, order, 1)
+    nodes = max(3.0 * order, 1 + (missed / goal) ** (1 / order))
+    balance = _BALANCE[d] if order == 2 else _CURVED_BALANCE[order]
     for _ in range(40):
-        if not nodes**d <= MAXIMUM_NODES:
+        if not nodes**d <= _most(order):
             break
-        plan, budget = _fitted(method, target, *patch_grid(math.ceil(nodes), share, d, _BALANCE[d]))
+        cells, steps = patch_grid(math.ceil(nodes), share, d, balance)
+        if steps < order:  # M is odd
+            cells, steps = max(3, math.ceil(nodes / (order | 1))), order | 1
+        plan, budget = _fitted(method, target, order, cells, steps)
         bound = proved_bound(budget)
         if bound <= goal:
             return plan, budget
-        nodes = max(nodes * 1.02 + 1, plan.cells * plan.steps * min(4.0, math.sqrt(bound / goal)))
-    raise UnreachableError(f"{method}: eps = {goal:g} needs more than {MAXIMUM_NODES:,} fine nodes")
+        if isinstance(plan, CoonsPlan) and plan.finest:
+            break
+        nodes = max(nodes * 1.02 + 1, plan.cells * plan.steps * min(4.0, (bound / goal) ** (1 / order)))
+    raise UnreachableError(
+        f"{method}: eps = {goal:g} needs more than {_most(order):,} fine nodes, or is below the accuracy of float64 values of f"
+    )
 
 
-def _fitted(method: str, target: Target, cells: int, steps: int) -> Found:
+def _most(order: int) -> int:
+    return MAXIMUM_NODES if order == 2 else MOST_NODES
+
+
+def _fitted(method: str, target: Target, order: int, cells: int, steps: int) -> Found:
     count = (cells * steps) ** target.dimension
-    if count > MAXIMUM_NODES:
-        raise UnreachableError(f"{method}: {count:,} fine nodes are more than {MAXIMUM_NODES:,}")
-    return fit_bent(target, cells, steps)
+    if count > _most(order):
+        raise UnreachableError(f"{method}: {count:,} fine nodes are more than {_most(order):,}")
+    return fit_bent(target, cells, steps) if order == 2 else fit_coons(target, order, cells, steps)

@@ -26,10 +26,12 @@ _CHUNK = 1 << 14
 _Bounded = tuple[Any, float]
 
 
-def node_values(target: Target, numerators: np.ndarray, denominator: int) -> tuple[np.ndarray, float]:
+def node_values(
+    target: Target, numerators: np.ndarray, denominator: int, planned: int = 0
+) -> tuple[np.ndarray, float]:
     """(float64 values of f at lower + (upper - lower) n / denominator, proved bound of their errors).
 
-    numerators: (n,) in one variable, (n, d) in d variables; entries from 0 to denominator.
+    numerators: (n,) in one variable, (n, d) in d variables; entries from 0 to denominator. planned: points in all calls.
     Raises RegularityError where f has no finite value, UnreachableError beyond MOST_BALLS points that need balls.
     """
     columns = numerators.reshape(len(numerators), target.dimension).T
@@ -46,9 +48,10 @@ def node_values(target: Target, numerators: np.ndarray, denominator: int) -> tup
     found = None if target.assumptions else _followed(target, points, moved)
     if found is not None:
         return _finite(found[0]), found[1]
-    if len(numerators) > MOST_BALLS:
+    count = max(len(numerators), planned)
+    if count > MOST_BALLS:
         raise UnreachableError(
-            f"{len(numerators):,} nodal values in balls are more than {MOST_BALLS:,}; targets of + - *, powers, "
+            f"{count:,} nodal values in balls are more than {MOST_BALLS:,}; targets of + - *, powers, "
             "abs, max and min are evaluated without balls"
         )
     return _by_balls(target, columns.T, denominator)

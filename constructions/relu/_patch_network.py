@@ -88,14 +88,27 @@ def class_parts(
     b: Builder, plan: PatchPlan, domain: Domain, parities: Parities, found: np.ndarray, digits: np.ndarray
 ) -> tuple[Spikes, Iterator[tuple[Form, Form]]]:
     """(the spikes of a class, the indicators of the digits of x's patch), for digits (patches, count) at rising addresses."""
+    address, local = located(b, plan, domain, parities)
+    spikes = Spikes(b, local, plan.steps, parities)
+    return spikes, indicators_of(b, plan, address, found, digits)
+
+
+def located(b: Builder, plan: PatchPlan, domain: Domain, parities: Parities) -> tuple[Form, list[Form]]:
+    """(the unit of the address of x's patch in a class, the local places u_k in fine steps)."""
     bits, local = _folded(b, plan, domain, parities)
     weights = [2**i for i in range(len(bits) - 1, -1, -1)]
     address = b.relu(linear_combination([(-w, bit) for w, bit in zip(weights, bits, strict=True)], sum(weights)))
-    spikes = Spikes(b, local, plan.steps, parities)
+    return address, local
+
+
+def indicators_of(
+    b: Builder, plan: PatchPlan, address: Form, found: np.ndarray, digits: np.ndarray
+) -> Iterator[tuple[Form, Form]]:
+    """The indicators of all digits of the patch with this address."""
     parts = chunks(digits.shape[1], plan.codes)
     codes = _codes(b, address, found, digits, parts)
     read = (read_digits(b, code, part.stop - part.start) for code, part in zip(codes, parts, strict=True))
-    return spikes, itertools.chain.from_iterable(read)
+    return itertools.chain.from_iterable(read)
 
 
 def _folded(b: Builder, plan: PatchPlan, domain: Domain, parities: Parities) -> tuple[list[Form], list[Form]]:

@@ -75,16 +75,19 @@ def _plan(rows: Rows, network: Network, target: Target) -> PatchPlan:
     quantum = min(abs(w) for _, w in output)
     # 2^d classes of terms: Psi, two gates a digit, and t for every step.
     lead = (len(output) // 2**d - 3 * (steps**d - 1) - 1) // 2
-    return assembled(cells, steps, lead, base, quantum, code_tables(rows, network, cells, steps), d)
+    return assembled(cells, steps, lead, base, quantum, code_tables(rows, network, cells, 1 + d * (steps + 2)), d)
 
 
-def code_tables(rows: Rows, network: Network, cells: int, steps: int) -> list[list[list[int]]]:
-    """codes[class][number of the code]: the codes at the class's rising addresses."""
+def code_tables(rows: Rows, network: Network, cells: int, apart: int) -> list[list[list[int]]]:
+    """codes[class][number of the code]: the codes at the class's rising addresses.
+
+    `apart`: how many units the layer of addresses has per class, the address being the first of them.
+    """
     d, length, codes = network.inputs, folds(cells), []
     counts = [layer.units for layer in network.layers]
     starts = [d, *(d + np.cumsum(counts)).tolist()]  # the number of the first unit of layer 1, 2, ...
     for number, parities in enumerate(classes(d)):
-        address = starts[length + 1] + number * (1 + d * (steps + 2))
+        address = starts[length + 1] + number * apart
         hinges = {}
         for unit in range(starts[length + 2], starts[length + 3]):
             _, bias, inputs = rows[unit - d]

@@ -3,7 +3,7 @@
 The box is cut into B^d panels of centres c and half-widths w; f(c + w s) = sum_{|a| < T} c_a s^a + R, c_a = w^a D^a f(c)/a! and
 |R| <= sum_{|a| = T} max |w^a D^a f/a!|, s in [-1, 1]^d, from Taylor coefficients in balls. Horner's scheme in float64 errs by
 at most 4 (T + d) 2^-53 sum |c_a|: a coefficient passes fewer than 2 (T + d) operations, s is rounded once for each power. The
-same c_a give w_k w_l D_k D_l f, times a_k a_l or a_k (a_k - 1), and bounds of third derivatives.
+same c_a give w_k w_l D_k D_l f, times a_k a_l or a_k (a_k - 1), higher derivatives, and bounds of third derivatives.
 Functions without such panels (declared by the user, not analytic) have values and global bounds of second derivatives only.
 """
 
@@ -14,7 +14,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from flint import arb
+from flint import arb, fmpq
 
 from approx.errors import UnreachableError
 from approx.numbers import arb_interval, float_up, to_arb, to_float, working_precision
@@ -43,11 +43,11 @@ class SmoothBoxes:
         count, self._enough = _count(target, _WANTED / steps**2) if analytic else (0, False)
         self._panels = _panels(target, count) if analytic else None
 
-    def values(self, numerators: Array, total: int) -> tuple[Array, float]:
-        """(float64 values of f at places (n, d), proved bound of their errors)."""
+    def values(self, numerators: Array, total: int, planned: int = 0) -> tuple[Array, float]:
+        """(float64 values of f at places (n, d), proved bound of their errors); `planned`: how many there will be in all."""
         if self._panels is None or not self._enough:
             try:
-                return node_values(self._target, numerators, total)
+                return node_values(self._target, numerators, total, planned)
             except UnreachableError:  # too many for balls
                 if self._panels is None:
                     raise
@@ -63,11 +63,25 @@ class SmoothBoxes:
             return np.zeros((len(kinds), len(numerators))), np.array([self._bound(p, steps) for p in kinds])
         return self._panels.bends(numerators, total, steps)
 
-    def _bound(self, pair: tuple[int, int], steps: int) -> float:
-        order = tuple(sum(k == axis for k in pair) for axis in range(self._target.dimension))
+    def _bound(self, axes: Index, steps: int) -> float:
+        order = tuple(sum(k == axis for k in axes) for axis in range(self._target.dimension))
+        scale = fmpq(1)
+        for k in axes:
+            low, high = self._target.domain[k]
+            scale *= (high - low) / steps
         with working_precision(80):
-            (a, b), (c, e) = self._target.domain[pair[0]], self._target.domain[pair[1]]
-            return self._target.derivative_bound(order) * float_up((b - a) * (e - c) / (steps * steps))
+            return self._target.derivative_bound(order) * float_up(scale)
+
+    @property
+    def expanded(self) -> bool:
+        """Whether there are Taylor coefficients."""
+        return self._panels is not None
+
+    def derivatives(self, axes: Index, numerators: Array, total: int, steps: int) -> tuple[Array, float]:
+        """(h_k h_l .. D_k D_l .. f for these axes at places (n, d), proved bound of their errors); h is 1/steps of the box."""
+        if self._panels is None:
+            return np.zeros(len(numerators)), self._bound(axes, steps)
+        return self._panels.derivatives(axes, numerators, total, steps)
 
 
 @lru_cache(maxsize=4)
@@ -83,12 +97,13 @@ class _Panels:
         self._dimension, self._order = len(next(iter(rest))), sum(next(iter(rest)))
         size = sum(np.abs(c) for c in coefficients.values())
         rounding = 4 * (self._order + self._dimension) * _UNIT
+        self._rounding, self._lacking = rounding, lacking
         self.error = float((size * rounding + lacking + sum(rest.values())).max()) * (1 + 2.0**-40) + 2.0**-1000
         kinds: list[Index] = list(pairs(self._dimension))
         self._derived = {p: self._derivative(p) for p in kinds}
         axes = range(self._dimension)
         self._change = np.array([[self._sup((*p, m), lacking) for m in axes] for p in self._derived]).sum(axis=1)
-        self._lost = np.array([self._bend_error(p, lacking, rounding) for p in self._derived])
+        self._lost = np.array([self._derivative_error(q, p) for p, q in self._derived.items()])
 
     def _derivative(self, axes: Index) -> dict[Index, Array]:
         """The coefficients of w_k w_l ... D_k D_l ... f."""
@@ -108,10 +123,11 @@ class _Panels:
         terms = terms * (1 + 2.0**-40) + self._order**3 * lacking  # coefficients grow by factors of at most T each time
         return float((terms + self._remainder(axes)).max()) * (1 + 2.0**-40)
 
-    def _bend_error(self, axes: Index, lacking: Array, rounding: float) -> float:
-        size = sum(np.abs(c) for c in self._derived[axes].values())
-        # What the coefficients lack grows by their factors, at most T^2.
-        return float((size * rounding + self._order**2 * lacking + self._remainder(axes)).max()) * (1 + 2.0**-40)
+    def _derivative_error(self, polynomial: dict[Index, Array], axes: Index) -> float:
+        size = sum(np.abs(c) for c in polynomial.values())
+        # What the coefficients lack grows by their factors, at most T each.
+        lost = self._order ** len(axes) * self._lacking + self._remainder(axes)
+        return float((size * self._rounding + lost).max()) * (1 + 2.0**-40)
 
     def values(self, numerators: Array, total: int) -> tuple[Array, float]:
         return self._evaluated([self._coefficients], numerators, total)[0], self.error
@@ -120,6 +136,11 @@ class _Panels:
         step = 2.0 * self._count / steps  # h in units of w, on all axes
         found = self._evaluated(list(self._derived.values()), numerators, total) * step**2
         return found, (self._lost * step**2 + self._change * step**3 / 2) * (1 + 2.0**-40)
+
+    def derivatives(self, axes: Index, numerators: Array, total: int, steps: int) -> tuple[Array, float]:
+        scale = (2.0 * self._count / steps) ** len(axes)
+        error = self._derivative_error(self._derivative(axes), axes) * scale * (1 + 2.0**-40)
+        return self._evaluated([self._derivative(axes)], numerators, total)[0] * scale, error
 
     def _evaluated(self, polynomials: list[dict[Index, Array]], numerators: Array, total: int) -> Array:
         found = np.empty((len(polynomials), len(numerators)))

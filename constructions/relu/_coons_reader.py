@@ -1,0 +1,104 @@
+"""Which networks are Coons patches of coded r-th differences, and what is their error? Read, rebuilt, compared, enclosed.
+
+As for _patch_reader: the numbers of a plan stand at known places among the weights; a network is recognised only if the plan so
+read gives back the very same network, weight for weight. Then the theorem of _coons_network says which surface it is, up to a
+small share of lambda, at every x, _coons_enclosure bounds its error, and the lower bound is an exact evaluation of the network.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from flint import fmpq
+
+from approx.certification.budget import Work
+from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
+from approx.networks import Network
+from approx.targets import Target
+from constructions.relu._coons_codes import Leads, digit_counts, levels_of
+from constructions.relu._coons_enclosure import CoonsSearch, coons_values
+from constructions.relu._coons_network import coons_network, surface_offset
+from constructions.relu._coons_plan import MOST_NODES, CoonsPlan
+from constructions.relu._hoelder_patch_codes import local_nodes
+from constructions.relu._patch_codes import classes, digits_of, put_class
+from constructions.relu._patch_reader import code_tables, exact_gap, grid_of
+from constructions.relu._plan_forms import PlanForms, Rows
+from constructions.relu._two_scale_reader import exact_number
+
+FORMS: PlanForms[CoonsPlan] = PlanForms("hoelder-two-scale, Coons patches")
+
+#: More than a level reads: 2 for each of at most 60 digits, r levels.
+_MOST_TERMS = 200
+
+
+def read_coons(network: Network, target: Target) -> CoonsPlan | None:
+    """The plan of a network that is exactly such a two-scale network on the target's box, else None; O(weights)."""
+    return FORMS.plan(network, target) if target.dimension == 2 else None
+
+
+def _plan(rows: Rows, network: Network, target: Target) -> CoonsPlan:
+    cells, steps = grid_of(dict(rows[0][2])[0], rows[0][1], target)
+    if (cells * steps) ** 2 > MOST_NODES:
+        raise ValueError("more nodes than are built")
+    _, base, output = rows[-1]
+    inputs = dict(term for term in output if term[0] < 2)
+    slopes = [
+        inputs.get(k, fmpq(0)) * (high - low) / (cells * steps - 1) for k, (low, high) in enumerate(target.domain)
+    ]
+    base += sum((inputs.get(k, fmpq(0)) * low for k, low in enumerate(target.domain.lower)), fmpq(0))
+    [quantum] = [w for u, w in output if u >= 2]
+    leads = _leads(rows, steps)
+    count = int(digit_counts(steps, leads)[0].sum())
+    levels = np.zeros((cells * steps,) * 2, dtype=np.int64)
+    for parities, [codes] in zip(classes(2), code_tables(rows, network, cells, 1 + 4 * (steps + 1)), strict=True):
+        found = levels_of(digits_of(codes, count), steps, leads)
+        put_class(levels, cells, steps, parities, local_nodes(steps, 2), found)
+    numbers = exact_number(quantum), levels, tuple(exact_number(s) for s in slopes)
+    base += quantum * surface_offset(CoonsPlan(cells, steps, 1, 0.0, *numbers, len(leads)))
+    return CoonsPlan(cells, steps, 1, exact_number(base), *numbers, len(leads))
+
+
+def _leads(rows: Rows, steps: int) -> Leads:
+    """From the units of the levels on the first line of the first class's patch: digits have weights of -3^j, in pairs."""
+    units: list[int] = []
+    counts: list[int] = []
+    reads = 0
+    for unit, (_, _, terms) in enumerate(rows, 2):
+        known = {u for u, _ in terms if u in units}
+        if len(terms) > _MOST_TERMS or (units and units[-1] not in known):
+            continue
+        count = _digits([w for u, w in terms if u not in known])
+        if count > 1 or (count and units):
+            reads = len(known)
+            units.append(unit)
+            counts.append(count)
+            if len(units) == steps:
+                # A level is read from those before, r of them when there are as many.
+                return tuple(counts[:reads] if steps > 3 else counts)
+    raise ValueError("no levels")
+
+
+def _digits(weights: list[fmpq]) -> int:
+    """n, if the weights are -1, -1, -3, -3, .., -3^(n-1), -3^(n-1) in any order; 0 otherwise."""
+    count = len(weights) // 2
+    return count if sorted(-w for w in weights) == [3**j for j in range(count) for _ in (0, 1)] else 0
+
+
+FORMS.add(_plan, coons_network)
+
+
+@register
+def coons_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
+    """(lower, upper, witness, method) for such a network of two variables, otherwise None."""
+    plan = read_coons(network, target)
+    if plan is None:
+        return None
+    search = CoonsSearch(plan, target, work)
+    lower, witness = exact_gap(network, target, search.places)
+    return lower, max(lower, search.upper), witness, f"{STRUCTURE_ONLY} (two scales, r-th differences decoded exactly)"
+
+
+@register_evaluator
+def coons_evaluator(network: Network, target: Target, points: np.ndarray) -> np.ndarray | None:
+    """Float64 values of such a network at points (n, 2) from its surface (no bound of rounding), else None."""
+    plan = read_coons(network, target)
+    return None if plan is None else coons_values(plan, target, points)
