@@ -12,7 +12,10 @@ through x = X(s), X linear between the knots. So the residual y(s) - f(X(s)) is 
 well, which it is not on points fixed in x. The scale of every unit is free (w_j and s_j times a number): fits find better
 valleys so than with a_j(j-1) = 1.
 
-Parameters are one vector: inner knots, for every j its W_j, the logarithms of the nodal values of S_j, a_ji and b_ji,
+Between two knots only the nodal values at these two enter, so derivatives have few columns: one for the left and one for the
+right value of every W_j and S_j, and one for every parameter that is not nodal (`SplineShape.parameters`).
+
+Parameters are one vector (or an array of them, one row per chain: all functions here take leading axes): inner knots, for every j its W_j, the logarithms of the nodal values of S_j, a_ji and b_ji,
 then the linear ones A, c_1, ..., c_K.
 """
 
@@ -92,6 +95,46 @@ class SplineShape:
         """Values (points, N + 1) of the hat functions on the points of the fit."""
         return hat_values(self.cells, max(POINTS, LEAST_POINTS // self.cells))
 
+    @cached_property
+    def sides(self) -> Array:
+        """Values (points, 2) there of the hats of the left and the right knot of every point's cell."""
+        cell = self._cell
+        rows = np.arange(len(cell))
+        return np.column_stack([self.hats[rows, cell], self.hats[rows, cell + 1]])
+
+    @cached_property
+    def _cell(self) -> Array:
+        points = max(POINTS, LEAST_POINTS // self.cells) + 1
+        return np.append(np.repeat(np.arange(self.cells), points), self.cells - 1)
+
+    @cached_property
+    def parameters(self) -> Array:
+        """The parameters (points, columns) that the columns of local derivatives belong to."""
+        nodal = [place for place in (*self.tops, *self.bottoms) if place is not None]
+        starts = np.repeat([place.start for place in nodal], 2) + np.tile([0, 1], len(nodal))
+        rest = [k for part in (*self.alpha, *self.beta) for k in part] + list(range(self.base.stop, self.size))
+        return np.hstack([self._cell[:, None] + starts, np.tile(np.array(rest, dtype=int), (len(self._cell), 1))])
+
+    @cached_property
+    def columns(self) -> dict[int, int]:
+        """The column of every parameter that is not nodal, and by its start the left column of every nodal one."""
+        return {int(place): k for k, place in enumerate(self.parameters[0])}
+
+    @cached_property
+    def _flat(self) -> Array:
+        return (np.arange(len(self.parameters))[:, None] * self.size + self.parameters).ravel()
+
+    def spread(self, local: Array) -> Array:
+        """Local derivatives (..., points, columns) as derivatives (..., points, parameters)."""
+        *axes, points, columns = local.shape
+        found = np.zeros((*axes, points * self.size))
+        found[..., self._flat] = local.reshape(*axes, points * columns)
+        return found.reshape(*axes, points, self.size)
+
+    def local(self, theta: Array) -> Array:
+        """Zeros for local derivatives."""
+        return np.zeros((*theta.shape[:-1], *self.parameters.shape))
+
 
 def hat_values(cells: int, points: int) -> Array:
     """Values of the hat functions of the knots 0, ..., N at the knots and at `points` Chebyshev points of every cell."""
@@ -100,14 +143,20 @@ def hat_values(cells: int, points: int) -> Array:
     return np.asarray(np.maximum(0.0, 1.0 - np.abs(s[:, None] - np.arange(cells + 1.0))))
 
 
-def knots(shape: SplineShape, theta: Array, ends: tuple[float, float] = (0.0, 1.0)) -> Array:
+def knots(shape: SplineShape, theta: Array) -> Array:
     """All knots k_0, ..., k_N."""
-    return np.concatenate([[ends[0]], theta[: shape.cells - 1], [ends[1]]])
+    end = np.zeros((*theta.shape[:-1], 1))
+    return np.concatenate([end, theta[..., : shape.cells - 1], end + 1], axis=-1)
+
+
+def places(shape: SplineShape, theta: Array, hats: Array) -> Array:
+    """X at the points of these hat values."""
+    return knots(shape, theta) @ hats.T
 
 
 @dataclass
 class SplineState:
-    """Values at points, one array per unit: s_j, the ratios z_j = w_j / s_j, q_j; derivatives (points, parameters)."""
+    """Values at points, one array per unit: s_j, the ratios z_j = w_j / s_j, q_j; local derivatives (points, columns)."""
 
     bottoms: list[Array]
     ratios: list[Array]
@@ -119,17 +168,17 @@ class SplineState:
 
 
 def forward(shape: SplineShape, theta: Array, hats: Array, tangents: bool = False) -> SplineState:
-    """The State at the points of these hat values, with derivatives if asked; the caller guards against s_j <= 0."""
+    """The State at the points of these hat values, with local derivatives if asked (then on the points of the fit); the caller
+    guards against s_j <= 0."""
     state = SplineState([], [], [], hats, [], [], [])
     q, dq = state.values, state.moving_values
-    zero = np.zeros((len(hats), shape.size))
+    columns, zero = (shape.columns, shape.local(theta)) if tangents else ({}, np.zeros((0, 0)))
     for j, place in enumerate(shape.bottoms):
-        top, bottom = hats @ theta[shape.tops[j]], np.ones(len(hats))
+        top, bottom = theta[..., shape.tops[j]] @ hats.T, np.ones((*theta.shape[:-1], len(hats)))
         if place is not None:
-            nodal = hats * np.exp(theta[place])
-            bottom = nodal.sum(axis=1)
-        reads = [(theta[p], i, p) for i, p in enumerate(shape.alpha[j])]
-        below = [(theta[p], i, p) for i, p in enumerate(shape.beta[j])]
+            bottom = np.exp(theta[..., place]) @ hats.T
+        reads = [(theta[..., p, None], i, p) for i, p in enumerate(shape.alpha[j])]
+        below = [(theta[..., p, None], i, p) for i, p in enumerate(shape.beta[j])]
         for a, i, _ in reads:
             top = top + a * q[i]
         for b, i, _ in below:
@@ -137,37 +186,47 @@ def forward(shape: SplineShape, theta: Array, hats: Array, tangents: bool = Fals
         ratio = top / bottom
         if tangents:
             moved, under = zero.copy(), zero.copy() if place is not None else zero
-            moved[:, shape.tops[j]] = hats
+            left = columns[shape.tops[j].start]
+            moved[..., left : left + 2] = shape.sides
             if place is not None:
-                under[:, place] = nodal
+                left = columns[place.start]
+                under[..., left : left + 2] = shape.sides * np.exp(theta[..., shape.parameters[:, left : left + 2]])
             for total, terms in ((moved, reads), (under, below)):
                 for a, i, p in terms:
-                    total += a * dq[i]
-                    total[:, p] += q[i]
-            turn = (moved - ratio[:, None] * under) / bottom[:, None]
+                    total += a[..., None] * dq[i]
+                    total[..., columns[p]] += q[i]
+            turn = (moved - ratio[..., None] * under) / bottom[..., None]
             state.moving_bottoms.append(under)
             state.moving_ratios.append(turn)
-            dq.append(ratio[:, None] * (moved + bottom[:, None] * turn))
+            dq.append(ratio[..., None] * (moved + bottom[..., None] * turn))
         state.bottoms.append(bottom)
         state.ratios.append(ratio)
         q.append(ratio * top)
-    state.features = np.column_stack([hats, *q])
+    state.features = np.concatenate(
+        [np.broadcast_to(hats, (*theta.shape[:-1], *hats.shape)), np.stack(q, axis=-1)], axis=-1
+    )
     return state
 
 
+def output(shape: SplineShape, theta: Array, state: SplineState) -> Array:
+    """y at the points of the state."""
+    return np.asarray((state.features @ theta[..., shape.nonlinear :, None])[..., 0])
+
+
 def value_tangents(shape: SplineShape, theta: Array, state: SplineState) -> Array:
-    """The derivatives (points, parameters) of the output by all parameters, at fixed s."""
-    found = np.zeros((len(state.features), shape.size))
-    found[:, shape.nonlinear :] = state.features
-    for c, moved in zip(theta[shape.base.stop :], state.moving_values, strict=True):
-        found += c * moved
+    """The derivatives (..., points, parameters) of the output by all parameters, at fixed s."""
+    local = shape.local(theta)
+    for j, moved in enumerate(state.moving_values):
+        local += theta[..., shape.base.stop + j, None, None] * moved
+    found = shape.spread(local)
+    found[..., shape.nonlinear :] = state.features
     return found
 
 
-def _reads(shape: SplineShape, theta: Array, i: int, j: int) -> tuple[float, float, int, int | None]:
+def _reads(shape: SplineShape, theta: Array, i: int, j: int) -> tuple[Array, Array | float, int, int | None]:
     """How w_i and s_i read q_j: the coefficients a_ij and b_ij, and the places of those that are parameters."""
     top, bottom = shape.alpha[i][j], shape.beta[i][j] if shape.quotients[i] else None
-    return float(theta[top]), 0.0 if bottom is None else float(theta[bottom]), top, bottom
+    return theta[..., top, None], 0.0 if bottom is None else theta[..., bottom, None], top, bottom
 
 
 def sensitivities(shape: SplineShape, theta: Array, state: SplineState) -> list[Array]:
@@ -177,36 +236,44 @@ def sensitivities(shape: SplineShape, theta: Array, state: SplineState) -> list[
     """
     slopes: list[Array] = [np.zeros(0)] * shape.units
     for j in range(shape.units - 1, -1, -1):
-        slopes[j] = np.full(len(state.features), theta[shape.base.stop + j])
+        slopes[j] = theta[..., shape.base.stop + j, None] + np.zeros(state.features.shape[:-1])
         for i in range(j + 1, shape.units):
             a, b, _, _ = _reads(shape, theta, i, j)
             slopes[j] = slopes[j] + slopes[i] * (2 * a * state.ratios[i] - b * state.ratios[i] ** 2)
-    return [d * s * np.ptp(z) ** 2 for d, s, z in zip(slopes, state.bottoms, state.ratios, strict=True)]
+    return [
+        d * s * np.ptp(z, axis=-1, keepdims=True) ** 2
+        for d, s, z in zip(slopes, state.bottoms, state.ratios, strict=True)
+    ]
 
 
 def sensitivity_tangents(shape: SplineShape, theta: Array, state: SplineState) -> tuple[list[Array], list[Array]]:
-    """The sensitivities of all units and their derivatives (points, parameters) by all parameters."""
-    k, points = shape.units, len(state.features)
+    """The sensitivities of all units and their derivatives (..., points, parameters) by all parameters."""
+    k = shape.units
     slopes: list[Array] = [np.zeros(0)] * k
     moving: list[Array] = [np.zeros((0, 0))] * k
     values, turns = list(slopes), list(moving)
+    columns = shape.columns
     for j in range(k - 1, -1, -1):
-        slopes[j] = np.full(points, theta[shape.base.stop + j])
-        moving[j] = np.zeros((points, shape.size))
-        moving[j][:, shape.base.stop + j] = 1.0
+        slopes[j] = theta[..., shape.base.stop + j, None] + np.zeros(state.features.shape[:-1])
+        moving[j] = shape.local(theta)
+        moving[j][..., columns[shape.base.stop + j]] = 1.0
         for i in range(j + 1, k):
             a, b, top, bottom = _reads(shape, theta, i, j)
             z = state.ratios[i]
-            gain = 2 * a * z - b * z**2
+            gain, bend = 2 * a * z - b * z**2, slopes[i] * (2 * a - 2 * b * z)
             slopes[j] = slopes[j] + slopes[i] * gain
-            moving[j] += gain[:, None] * moving[i] + (slopes[i] * (2 * a - 2 * b * z))[:, None] * state.moving_ratios[i]
-            moving[j][:, top] += slopes[i] * 2 * z
+            moving[j] += gain[..., None] * moving[i] + bend[..., None] * state.moving_ratios[i]
+            moving[j][..., columns[top]] += slopes[i] * 2 * z
             if bottom is not None:
-                moving[j][:, bottom] -= slopes[i] * z**2
+                moving[j][..., columns[bottom]] -= slopes[i] * z**2
         z, s, dz = state.ratios[j], state.bottoms[j], state.moving_ratios[j]
-        width = np.ptp(z)
-        widening = dz[z.argmax()] - dz[z.argmin()]
+        width = np.ptp(z, axis=-1, keepdims=True)
         values[j] = slopes[j] * s * width**2
-        turns[j] = width**2 * (s[:, None] * moving[j] + slopes[j][:, None] * state.moving_bottoms[j])
-        turns[j] += np.outer(2 * width * slopes[j] * s, widening)
+        local = s[..., None] * moving[j] + slopes[j][..., None] * state.moving_bottoms[j]
+        turns[j] = shape.spread(width[..., None] ** 2 * local)
+        factor = 2 * width * slopes[j] * s
+        for sign, place in ((1.0, z.argmax(axis=-1)), (-1.0, z.argmin(axis=-1))):
+            for chain in np.ndindex(place.shape):
+                extreme = place[chain]
+                turns[j][chain][:, shape.parameters[extreme]] += sign * np.outer(factor[chain], dz[chain][extreme])
     return values, turns

@@ -52,8 +52,8 @@ def starts(quotients: tuple[bool, ...], cells: int, curve: Curve, number: int, s
             if bottom is not None:
                 theta[top] *= np.exp(heights)
                 theta[bottom] = heights
-        found.append(fitted(SplineFit(shape, theta, np.inf), curve, 60))
-    return [fit for fit in found if math.isfinite(fit.rms)]
+        found.append(SplineFit(shape, theta, np.inf))
+    return [fit for fit in fitted(found, curve, 60) if math.isfinite(fit.rms)]
 
 
 def order(shape: SplineShape) -> float:
@@ -83,7 +83,7 @@ def climb(
     cells are promised. Cost: `number` starts of 60 steps, then 60 steps per chain and size.
     """
     pool = _best(starts(quotients, first, curve, number, seed), curve, eps, KEPT)
-    pool = _best(pool + [shrunk(fit, curve, 0.3 * fit.rms, 60) for fit in pool], curve, eps, KEPT)
+    pool = _best(pool + _shrunk(pool, curve, 60), curve, eps, KEPT)
     reached, cells = 0, first
     while pool:
         weights, wanted = min(promise(fit, curve, eps) for fit in pool)
@@ -99,17 +99,21 @@ def climb(
         if reached == ROUNDS or any(judged(fit, curve)[0] <= 0.6 * eps for fit in close):
             return
         cells += max(2, cells // 8 // 2 * 2)
-        pool = [fitted(finer(fit, cells, curve), curve, 60) for fit in pool]
+        pool = fitted([finer(fit, cells, curve) for fit in pool], curve, 60)
         if cells <= 8:
-            pool += [shrunk(fit, curve, 0.3 * fit.rms, 20) for fit in pool[:4]]
+            pool += _shrunk(pool[:4], curve, 20)
         pool = _best(pool, curve, eps, max(3, KEPT - 2 - cells))
+
+
+def _shrunk(fits: list[SplineFit], curve: Curve, iterations: int) -> list[SplineFit]:
+    return shrunk(fits, curve, np.array([0.3 * fit.rms for fit in fits]), iterations)
 
 
 def _finished(fit: SplineFit, cells: int, curve: Curve, eps: float) -> SplineFit | None:
     """The chain with so many cells, its largest error made small; None unless that leaves some of eps."""
     if cells != fit.shape.cells:
-        fit = fitted(finer(fit, cells, curve), curve, 60)
-    fit = fitted(fit, curve, 60, 1e-4)
+        [fit] = fitted([finer(fit, cells, curve)], curve, 60)
+    [fit] = fitted([fit], curve, 60, 1e-4)
     if judged(fit, curve)[0] > 0.2 * eps:
         fit = balanced(fit, curve, 10, 12)
     return fit if judged(fit, curve)[0] <= 0.95 * eps and math.isfinite(promise(fit, curve, eps)[0]) else None

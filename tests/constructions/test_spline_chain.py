@@ -183,7 +183,7 @@ def test_more_cells_and_steps_fit_better() -> None:
     curve = Curve(lambda x: np.sqrt(x + 0.05))
     first = min(starts((False, False), 4, curve, 4, 0), key=lambda fit: fit.rms)
     rough = finer(first, 8, curve)
-    more = fitted(rough, curve, 40)
+    [more] = fitted([rough], curve, 40)
     assert more.rms < 0.5 * min(first.rms, rough.rms)
     assert judged(balanced(more, curve, 4, 10), curve)[0] < judged(more, curve)[0]
 
@@ -192,7 +192,7 @@ def test_shrinking_trades_fit_for_sensitivity(good: SplineFit) -> None:
     def demand(fit: SplineFit) -> float:
         return sum(math.log(float(np.sqrt(np.mean(d * d)))) for d in judged(fit, CURVE)[2])
 
-    moved = shrunk(good, CURVE, 10 * good.rms, 30)
+    [moved] = shrunk([good], CURVE, 10 * good.rms, 30)
     assert demand(moved) < demand(good)
     assert moved.rms < 30 * good.rms
     levels = np.array([4.0, 4.0])
@@ -243,7 +243,7 @@ def test_quotients_do_with_fewer_weights_than_squares(text: str, domain: tuple[i
 
 def test_a_wrong_scale_is_caught_by_the_certificate() -> None:
     # The planted fault: every level reads a tenth less of s than it should.
-    fit = shrunk(min(starts((True,), 2, CURVE, 4, 0), key=lambda fit: fit.rms), CURVE, 1e-5, 60)  # few levels suffice
+    [fit] = shrunk([min(starts((True,), 2, CURVE, 4, 0), key=lambda fit: fit.rms)], CURVE, 1e-5, 60)  # few levels suffice
 
     class Faulty(NetworkWriter):
         def quotient(self, form: Form, scale: Form, read: Form, levels: int) -> Form:
