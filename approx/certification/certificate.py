@@ -67,9 +67,14 @@ class Certificate:
         work: Mapping[str, Any],
         norm: str = "abs",
     ) -> Certificate:
-        """The certificate that states an enclosure (lower, upper, witness, method); an upper of NaN fails closed."""
+        """The certificate that states an enclosure (lower, upper, witness, method); fails closed.
+
+        An upper of NaN is infinite, and so is one below the lower bound: then one of the two is false.
+        """
         lower, upper, witness, method = found
-        upper = upper if upper == upper else math.inf
+        if not upper >= lower:
+            method += "" if upper != upper else f", contradicted: {upper:.6g} is below the error at the witness"
+            upper = math.inf
         tight = upper <= max(lower * (1 + rtol), atol)
         return cls(
             lower=lower,

@@ -1,11 +1,11 @@
 """How large can |f - net| be on an interval when sawtooth squares and quotients are read as such plus their proved error?
 
 The program of square_program.py is followed with Taylor models: on the interval c + w t, |t| <= 1, every kept unit is a
-polynomial in t with ball coefficients, plus a sum of balls times e_i in [-1, 1], one e_i for the error of every square or
-quotient, plus a remainder |r| <= radius. So an error that enters twice, as in xy = ((x+y)/2)^2 - ((x-y)/2)^2, is not counted
-twice. Products are truncated, what is cut goes into the radius; the error interval of a quotient by c enters with its
-midpoint as a multiple of c. A ReLU whose model takes both signs is relaxed to its chord, so callers cut intervals at such
-places by halving.
+polynomial in t with ball coefficients, plus a sum of balls times e_i in [-1, 1], one e_i for the errors of a unit's squares
+and one for those of its quotients by one scale, plus a remainder |r| <= radius. So an error that enters twice, as in
+xy = ((x+y)/2)^2 - ((x-y)/2)^2, is not counted twice. Products are truncated, what is cut goes into the radius; the error
+interval of a quotient by c enters with its midpoint as a multiple of c. A ReLU whose model takes both signs is relaxed to
+its chord, so callers cut intervals at such places by halving.
 Where a root u of a chain leaves [0, c + c/16], c may not be positive, or f has no expansion, the bound is infinite.
 
 The bound costs milliseconds however many pieces the network has, and is as sharp as the errors of different squares are
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from approx.networks import Network
     from approx.targets import Target
 
+#: The unit whose input errs, and the scale of the error.
+_Symbol = tuple[int, int]
 _ORDER = 8
 _BITS = 128
 #: Networks with fewer levels of squares are searched by their pieces alone; with more kept units models cost too much.
@@ -40,7 +42,7 @@ class _Model:
     """poly(t) + sum symbols[i] e_i + r, |t|, |e_i| <= 1, |r| <= rest."""
 
     poly: arb_poly
-    symbols: dict[Chain, arb]
+    symbols: dict[_Symbol, arb]
     rest: arb
 
     @property
@@ -86,7 +88,7 @@ class _Ready:
 
 
 class SquareBound:
-    """Bounds of |f - net| on intervals, for networks with sawtooth squares."""
+    """Bounds of |f - net| on intervals, for networks with sawtooth squares or quotients."""
 
     def __init__(self, network: Network, target: Target) -> None:
         self.network, self.target = network, target
@@ -101,6 +103,7 @@ class SquareBound:
             or not net.tags["rational"]
             or net.size.weights > _MOST_WEIGHTS
             or self.target.assumptions
+            or not net.activations <= {"relu", "abs", "identity"}
         ):
             return None
         program = SquareProgram.of(net)

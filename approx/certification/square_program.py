@@ -8,9 +8,11 @@ Statement. For units u and c with 0 <= u <= c, or c = 1, let G_0 = u, B_s = max(
     constant + sum_i a_i v_i + sum k f_m(u, c) + sum e_s G_s(u, c) = constant + sum_i a_i' v_i + sum k u^2/c + sum_c c error_c,
 
 v_i the units that are kept. k is read off the first level, what the others have more than that is e_s; error_c lies in an
-interval that is known as long as all 0 <= u <= c, c > 0, which the user of the program has to verify. Where c < u <= c + d,
-all units of the chain are 0 except B_0 = u - c/2: they are what the reading says with G_s = 0 for s >= 1, where f_m = u,
-|f_m - u^2/c| <= d (1 + d/c), except that B_0 differs from (2 G_0 - G_1)/4 by at most d/2.
+interval that is known as long as all 0 <= u <= c, c > 0, which the user of the program has to verify (Step.roots names all
+chains that a kept unit reads, and a tooth reads no chain but its own). Where c < u <= c + d, B_0 = u - c/2 = c/2 + d, which is
+d/2 more than (2 G_0 - G_1)/4 with G_1 = 0, and all other teeth are 0, as a tooth's row is then what the reading says with
+G_s = 0 for s >= 1 plus d/2 for every B_0 in it: admitted is a total weight of B_0 that is at most 0, and 0 in copies of
+B_0 itself (`_direct`). There f_m = u, |f_m - u^2/c| <= d (1 + d/c).
 Recognition is exact arithmetic on the weights; a network without such chains gives a program without squares.
 """
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from approx.networks import Network
 
 _HALF = fmpq(1, 2)
+#: So often a network is read; those that then still have chains read for another purpose are no sums of squares.
+_READINGS = 8
 #: A level that is read with more than this share beside its part of a square is a unit in its own right.
 _MISREAD = fmpq(1, 1 << 12)
 #: The scale c of squares, which is no unit.
@@ -82,11 +86,12 @@ class SquareProgram:
         """The program of a network with rational weights and one output; O(weights) rational operations."""
         rows = network.exact_rows()
         kept: set[int] = set()
-        while True:
+        for _ in range(_READINGS):
             program, misread = _read(rows, kept)
             if not misread - kept:
                 return program
             kept |= misread
+        return _read(rows, set(range(1, len(rows) + 1)))[0]
 
 
 def _read(rows: list[Any], kept: set[int]) -> tuple[SquareProgram, set[int]]:
@@ -100,7 +105,7 @@ def _read(rows: list[Any], kept: set[int]) -> tuple[SquareProgram, set[int]]:
                 form[key] = form.get(key, fmpq(0)) + weight * value
         form = {k: v for k, v in form.items() if v != 0}
         tooth = _tooth(form, bias) if activation == "relu" and unit not in kept else None
-        if tooth is not None:
+        if tooth is not None and _direct(tooth, terms, meaning):
             program.levels += len(tooth) == 2
             meaning[unit] = tooth
         else:
@@ -131,6 +136,20 @@ def _tooth(form: dict[_Key, fmpq], bias: fmpq) -> dict[_Key, fmpq] | None:
     if weight == 1 and share == -_HALF and other[2] == 0 and (key[1] == scale if key[2] else key[0] != scale):
         return _folded(key, scale)
     return None
+
+
+def _direct(tooth: dict[_Key, fmpq], terms: list[tuple[int, fmpq]], meaning: dict[int, dict[_Key, fmpq]]) -> bool:
+    """Whether the row reads no chain but the tooth's, and its B_0 leave the tooth right where the root exceeds its scale."""
+    [chain] = {(root, scale) for root, scale, level in tooth if level > 0}
+    folds = fmpq(0)
+    for source, weight in terms:
+        form = meaning[source]
+        if any(level > 0 and (root, scale) != chain for root, scale, level in form):
+            return False
+        if (*chain, 1) in form and any(level == 0 for _, _, level in form):
+            folds += weight
+    first = any(level == 0 for _, _, level in tooth)
+    return folds == 0 if first else folds <= 0
 
 
 def _folded(key: _Key, scale: int) -> dict[_Key, fmpq]:

@@ -152,8 +152,11 @@ class CoonsSearch:
         degree = self._plan.order - 1 + max(self._terms, 1)
         coarse, fine = _bernstein(degree, 1), _bernstein(degree, _PARTS)
         # What sums of so few products may lose, and the sums that made their terms.
-        self._grain = max(self._grain, 2.0**-44 * float(np.abs(table).max()) * float(np.abs(fine).sum(axis=0).max()))
+        grain = 2.0**-44 * float(np.abs(table).max()) * float(np.abs(fine).sum(axis=0).max())
+        self._grain = self._grain if grain <= self._grain else grain  # NaN is kept
         bound = np.abs(table @ coarse).max(axis=1) + rest
+        if not (np.isfinite(bound).all() and np.isfinite(self._grain)):
+            return math.inf
         still = np.argsort(-bound, kind="stable")[: int((bound > self._best).sum())]
         settled = float(bound[bound <= self._best].max(initial=0.0))
         while len(still):

@@ -127,7 +127,7 @@ def patch_enclosure(network: Network, target: Target, work: Work) -> Enclosure |
         return None
     search = PatchSearch(plan, target, work)
     lower, witness = exact_gap(network, target, search.places)
-    return lower, max(lower, search.upper), witness, f"{STRUCTURE_ONLY} (two scales, digits decoded exactly)"
+    return lower, search.upper, witness, f"{STRUCTURE_ONLY} (two scales, digits decoded exactly)"
 
 
 @register_evaluator

@@ -15,8 +15,8 @@ valleys so than with a_j(j-1) = 1.
 Between two knots only the nodal values at these two enter, so derivatives have few columns: one for the left and one for the
 right value of every W_j and S_j, and one for every parameter that is not nodal (`SplineShape.parameters`).
 
-Parameters are one vector (or an array of them, one row per chain: all functions here take leading axes): inner knots, for every j its W_j, the logarithms of the nodal values of S_j, a_ji and b_ji,
-then the linear ones A, c_1, ..., c_K.
+Parameters are one vector (or an array of them, one row per chain: all functions here take leading axes): inner knots, for
+every j its W_j, the logarithms of the nodal values of S_j, a_ji and b_ji, then the linear ones A, c_1, ..., c_K.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from flint import arb, arb_poly, fmpq
 
-from approx import Target
+from approx import Target, certify
+from approx.certification import Budget, Certificate, square_program
 from approx.certification.adjoint import forward_adjoint
 from approx.certification.arithmetic import DoubleDouble, Float64
 from approx.certification.exact_rung import ExactRung
@@ -272,6 +273,66 @@ def test_a_quotient_by_a_share_of_the_unit_is_read_as_what_it_is():
         reading = SquareBound(net, f)
         assert worst > arb(fmpq(1, 100))
         assert max(reading.bound(k / 64, (k + 1) / 64) for k in range(64)) >= float(worst)
+
+
+def sawtooth_with(b, u, levels, extra, at):
+    """The sum f_m of a chain, with a form added to the row of its tooth `at`."""
+    g = f = u
+    for s in range(levels):
+        g = b.relu(2 * g - 4 * b.relu(g - fmpq(1, 2)) + (extra if s == at else 0))
+        f = f - g * fmpq(1, 4 ** (s + 1))
+    return f
+
+
+def hidden_chain():
+    """A tooth's row reads z, 0 by its reading as a chain of v; but v has a spike of height 3, where z is 4."""
+    b = Builder(1)
+    x, k, p = b.input(), fmpq(2) ** 40, fmpq(123457, 1000003)
+    v = b.relu(b.relu(k * (x - p)) - 2 * b.relu(k * (x - p) - 3) + b.relu(k * (x - p) - 6))
+    first = b.relu(v - fmpq(1, 2))
+    z = b.relu(2 * v - 4 * first) - 2 * v + 4 * first
+    return b.build([sawtooth_with(b, b.relu(x), 9, z, 0)]), p + 3 / k
+
+
+def copied_fold():
+    """A tooth's row reads 50 (G_1 - 2 u + 4 B_0): 0 for u <= 1, and 100 (u - 1) where the root is above 1."""
+    b = Builder(1)
+    u = b.input()
+    first = b.relu(u - fmpq(1, 2))
+    z = 50 * (b.relu(2 * u - 4 * first) - 2 * u + 4 * first)
+    return b.build([sawtooth_with(b, u, 9, z, 1)]), fmpq(21, 20)
+
+
+@pytest.mark.parametrize("made", [hidden_chain, copied_fold])
+def test_a_tooth_reads_its_own_chain_alone(made):
+    """Both were certified to 1e-6 and 0.08 before rows of teeth had to read their own chain alone."""
+    net, worst = made()
+    f = Target("x**2", domain=(0, "21/20"))
+    [value] = evaluate_exact(net, [worst])
+    error = abs(value - worst * worst)
+    assert error > fmpq(1, 3)
+    found = certify(net, f, budget=Budget(seconds=20))
+    assert to_fmpq(found.upper) >= error if found.upper < float("inf") else True
+    reading = SquareBound(net, f)
+    assert reading.program is None or reading.bound(float(worst) - 1e-6, float(worst)) >= float(error)
+
+
+def test_reading_folds_that_form_no_squares_takes_few_passes(monkeypatch):
+    passes = []
+    monkeypatch.setattr(square_program, "_read", lambda *args, read=square_program._read: passes.append(1) or read(*args))
+    b = Builder(1)
+    x = b.input()
+    g, c = x, b.relu(x / 2 + fmpq(1, 2))
+    for _ in range(200):
+        g = b.relu(2 * g - 4 * b.relu(g - c / 2))
+    program = SquareProgram.of(b.build([g]))
+    assert all(not s.squares and not s.roots for s in program.steps)
+    assert len(passes) < 12  # one level was found out per pass, 200 of them
+
+
+def test_contradictory_bounds_fail_closed():
+    found = Certificate.of(square(3), Target("x**2"), (0.5, 0.1, (fmpq(1, 2),), "m"), 0.01, 0.0, {})
+    assert found.upper == float("inf") and found.status == "budget" and "contradicted" in found.method
 
 
 def test_a_unit_that_reads_nothing_has_values_in_double_double():

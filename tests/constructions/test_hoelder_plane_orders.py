@@ -12,6 +12,7 @@ from test_two_scale_patches import changed
 
 import approx
 from approx import Regularity, Target
+from approx.certification import Budget
 from approx.certification.budget import Work
 from approx.errors import InputError, RegularityError, UnreachableError
 from approx.evaluation import evaluate_exact
@@ -464,3 +465,20 @@ def test_targets_that_do_not_apply_are_refused():
         hoelder_two_scale(PLANE, 1e-18, order=3)
     with pytest.raises(UnreachableError, match="float64"):  # the first grid shows that finer ones gain nothing
         hoelder_two_scale(Target("1000*x*y", [(0, 1), (0, 1)]), 1e-14, order=3)
+
+
+@pytest.mark.parametrize("order", [2, 4])
+def test_networks_are_certified_against_other_targets_without_such_derivatives(order):
+    made = hoelder_two_scale(Target("1/(1+x*x+2*y)", [(0, 1), (0, 1)]), 1, order=order, cells=3, steps=5)
+    for text in ("sqrt(x)*y", "abs(x-0.3)+y"):
+        found = approx.certify(made.network, Target(text, [(0, 1), (0, 1)]), budget=Budget(seconds=20))
+        assert found.upper == float("inf") and 0.3 < found.lower < 2 and found.status == "budget"
+
+
+def test_overflow_fails_closed():
+    """NaN in float64 sums of a target near the end of float64: cells were dropped, and the bound was that of the others."""
+    made = hoelder_two_scale(Target("1/(1+x*x+2*y)", [(0, 1), (0, 1)]), 1, order=4, cells=3, steps=5)
+    huge = Target("1e308+1e306*cos(2.5*(x-0.37))*cos(y-.41)", [(0, 1), (0, 1)])
+    with np.errstate(all="ignore"):
+        found = approx.certify(made.network, huge)
+    assert found.upper >= 1.0099999e308
