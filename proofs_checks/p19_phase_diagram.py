@@ -203,7 +203,7 @@ def deep_phase_in_the_plane() -> Result:
     return Result(ok, "certified", "three networks, and two; docs/studies.md has 1.5 decades.", numbers)
 
 
-@statement(PAPER, "Deep discontinuous phase for r = 3 in two variables: rates 3/2 < p <= 3, with O(W^(2 p/3 - 1)) hidden layers")
+@statement(PAPER, "Deep discontinuous phase for r = 3 in two variables: rates 3/2 < p <= 3, O(W^(2 p/3 - 1)) hidden layers")
 def deep_phase_order_three_in_the_plane() -> Result:
     """p = 3: certified errors and depths of three networks. Products cost O(log W); N/M is 32 to 53, as steps are odd."""
     target, numbers, ok = Target("sin(35*x+20*y)", [(0, 1), (0, 1)]), {}, True
