@@ -131,11 +131,13 @@ def picture(path: str | Path) -> None:
 
 
 def plane_picture(path: str | Path, target: Target, series: list[Series]) -> None:
-    """Series in two or three variables."""
+    """Series in two or three variables; whole decades of weights, as labels between them would overlap."""
     import matplotlib.pyplot as plt
 
     figure, ax = plt.subplots(figsize=(7, 5), constrained_layout=True)
     draw(ax, target, series)
+    low, high = np.log10(ax.get_xlim())
+    ax.set_xlim(10.0 ** np.floor(low), 10.0 ** np.ceil(high))
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
