@@ -3,7 +3,7 @@
 `power_taylor.py [DIMENSIONS] [FOLDER]` (2, 3, or 23, as without an argument) prints, for exp(x) sin(3y) and
 exp(x) sin(3y) cos(2z), the orders 2, 3, 4 and N cells per axis, the weights, the certified enclosure of the error and the bound
 proved a priori; then the exponents of certified upper bounds over all N from two values on (fits are observed). With a FOLDER
-(docs/figures) it draws rates-power-plane.png, rates-power-space.png. About 3 and 14 minutes of processor time.
+(docs/figures) it draws rates-power-plane.png, rates-power-space.png. About 3 and 12 minutes of processor time.
 """
 
 from __future__ import annotations
