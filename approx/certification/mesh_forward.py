@@ -26,6 +26,7 @@ from approx.certification.pieces import Program
 #: Layers of more units than this are followed by matrix products with an a-priori rounding bound, in float64.
 _NARROW = 48
 
+#: E of every unit: a float where all polygons share it, else an array of one number per polygon; no other shape.
 Errors = list["np.ndarray | float"]
 
 
@@ -97,7 +98,9 @@ def _by_matrices(program, k, values, errors, count):  # type: ignore[no-untyped-
     rounding = (1.01 * UNIT) * (length + 2) * size + TINY
     if spread is None:
         return (z,), rounding.tolist()
-    return (z,), list(spread * (1 + 2.0**-30) + rounding[:, np.newaxis])
+    total = spread * (1 + 2.0**-30) + rounding[:, np.newaxis]
+    shared = total.shape[1] == 1  # no unit before has an error of its own on any polygon
+    return (z,), total[:, 0].tolist() if shared else list(total)
 
 
 def _weighted(absolute, errors):  # type: ignore[no-untyped-def]

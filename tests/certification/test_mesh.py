@@ -7,6 +7,7 @@ from approx.certification.mesh import Mesh, Rectangle, covers, cut, rectangle_me
 from approx.certification.mesh_forward import mesh_forward
 from approx.certification.pieces import Program
 from approx.certification.plane_pieces import grow, halve, start_block
+from approx.networks import Network, dense_block, layer
 from constructions.relu.product import product
 
 SQUARE = Rectangle(-1.0, 1.0, -1.0, 1.0)
@@ -90,6 +91,44 @@ def test_shifting_an_inner_vertex_costs_sharpness_and_not_truth():
     moved = Mesh(x, mesh.y, mesh.corners, mesh.start)
     _, bound = mesh_forward(program, moved)
     assert covers(moved, SQUARE) and bound.max() > 1e-8
+
+
+def test_wide_layers_whose_units_share_an_error_are_followed_by_layers_that_cross():
+    """Layers of 60 units go by matrices. All units of the first are positive: those of the second have one E for all polygons.
+
+    Half of the second cross zero and get an E for each polygon; the third reads both kinds. Oracle: the statement, at random
+    convex combinations of the corners.
+    """
+    rng, count = np.random.default_rng(3), 60
+    weights = [rng.normal(size=shape) / 8 for shape in ((count, 2), (count, count), (count, count), (1, count))]
+    biases = [np.full(count, 3.0), np.zeros(count), rng.normal(size=count), np.zeros(1)]
+    biases[1][::2] = 9 - (weights[1] @ biases[0])[::2]
+    biases[1][1::2] = 0.1 - (weights[1] @ biases[0])[1::2]
+    kinds = ("relu", "relu", "relu", "identity")
+    program = Program(
+        Network(
+            2,
+            [layer(k, b, [dense_block(i, w)]) for i, (k, b, w) in enumerate(zip(kinds, biases, weights, strict=True))],
+        ),
+        hinges=False,
+    )
+
+    def network(x):
+        for kind, bias, weight in zip(kinds, biases, weights, strict=True):
+            x = weight @ x + bias[:, np.newaxis]
+            x = np.maximum(x, 0) if kind == "relu" else x
+        return x[0]
+
+    mesh = random_mesh()
+    values, bound = mesh_forward(program, mesh)
+    missed = np.zeros(mesh.polygons)
+    for p in range(mesh.polygons):
+        corners = mesh.corners[mesh.start[p] : mesh.start[p + 1]]
+        shares = rng.dirichlet(np.full(len(corners), 0.5), 50)
+        inside = np.stack([mesh.x[corners], mesh.y[corners]]) @ shares.T
+        missed[p] = np.abs(network(inside) - shares @ values[0][corners]).max()
+    assert (missed <= bound + 1e-12).all() and (missed > 1e-3).any()
+    assert np.isfinite(bound).all() and bound.min() < 0.9 * bound.max()
 
 
 def test_halves_of_a_block_cover_their_rectangles_and_go_on_alike():
