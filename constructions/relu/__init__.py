@@ -23,7 +23,13 @@ from constructions.relu import relu_power as _relu_power
 from constructions.relu import simplicial as _simplicial
 from constructions.relu import spline_chain as _spline_chain
 from constructions.relu import square_chain as _square_chain
-from constructions.relu._estimates import cached_weights, floor_of, piecewise_linear_weights, simplicial_weights
+from constructions.relu._estimates import (
+    cached_weights,
+    floor_of,
+    piecewise_linear_weights,
+    quotient_chain_weights,
+    simplicial_weights,
+)
 from constructions.relu.cached_narrow import cached_narrow
 from constructions.relu.cached_patches import cached_patches
 from constructions.relu.composition import composition
@@ -53,7 +59,7 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
     (powers, (1,), _powers.DESCRIPTION, _at_least("powers")),
     (square_chain, (1,), _square_chain.DESCRIPTION, _at_least("square-chain")),
     (spline_chain, (1,), _spline_chain.DESCRIPTION, _at_least("spline-chain")),
-    (quotient_chain, (1,), _quotient_chain.DESCRIPTION, _at_least("quotient-chain")),
+    (quotient_chain, (1,), _quotient_chain.DESCRIPTION, {"estimate": quotient_chain_weights}),
     (polynomial, (1,), _polynomial.DESCRIPTION, _at_least("polynomial")),
     (piecewise_linear, (1,), _piecewise_linear.DESCRIPTION, {"estimate": piecewise_linear_weights, "quick": True}),
     (

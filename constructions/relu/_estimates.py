@@ -8,17 +8,35 @@ import numpy as np
 
 from approx.errors import ApproxError
 from approx.targets import Target
+from constructions.relu.square_chain import make_problem
 
 #: What the cheapest networks of a family cost before accuracy matters.
 _FLOORS = {
     "powers": 0, "polynomial": 40, "quotient-chain": 9, "square-chain": 10, "spline-chain": 40, "composition": 40,
     "local-taylor": 250,
 }
+#: From this accuracy on square chains were seen to be smaller where curvatures turn; smaller bends (relatively) are noise.
+_TURNED, _NOISE = 1e-7, 1e-9
 
 
 def floor_of(name: str) -> int:
     """The least number of weights that networks of this family are known to have on non-trivial targets."""
     return _FLOORS[name]
+
+
+def quotient_chain_weights(target: Target, eps: float) -> int:
+    """The floor of quotient chains; below _TURNED a little more than that of square chains, which then come first, where what
+    reflections leave of f changes the sign of its curvature twice or more: few quotients do that (docs/quotient-chains.md)."""
+    floor = floor_of("quotient-chain")
+    if eps > _TURNED or target.dimension != 1:
+        return floor
+    try:
+        problem = make_problem(target, eps, "quotient-chain")
+    except ApproxError:
+        return floor
+    bends = np.diff(np.diff(problem.values) / np.diff(problem.grid))
+    bends = bends[np.abs(bends) > _NOISE * np.abs(bends).max(initial=0.0)]
+    return floor_of("square-chain") + 1 if (bends[1:] * bends[:-1] < 0).sum() > 1 else floor
 
 
 def piecewise_linear_weights(target: Target, eps: float, points: int = 2001) -> int:

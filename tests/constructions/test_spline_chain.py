@@ -11,6 +11,7 @@ from approx.certification import certify, network_digest
 from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Builder, Form, Network
 from approx.targets import Target
+from constructions.catalogue import catalogue
 from constructions.relu import piecewise_polynomial, quotient_chain, spline_chain
 from constructions.relu._chain_network import NetworkWriter
 from constructions.relu._chain_samples import SampleWriter
@@ -282,6 +283,19 @@ def test_degenerate_targets() -> None:
             chain(Target("exp(-10**8*(x-5003/10000)**2)"), 1e-3, starts=1)
         with pytest.raises(UnreachableError, match="no chain"):
             chain(Target("exp(x)"), 1e-3, starts=2, fewer_than=5)
+
+
+def test_square_chains_come_first_where_curvatures_turn_twice() -> None:
+    rows = catalogue()
+
+    def first(text: str, eps: float) -> str:
+        return min(("quotient-chain", "square-chain"), key=lambda name: rows[name].estimate(Target(text), eps))
+
+    turning = "sin(7*x)*exp(-x)/(1+x**2)"
+    assert first(turning, 1e-8) == "square-chain"
+    assert first(turning, 1e-6) == "quotient-chain"
+    assert first("sin(2*pi*x)", 1e-8) == "quotient-chain"  # reflections leave a convex function
+    assert first("sqrt(x-1/2)", 1e-8) == "quotient-chain"  # refused when it is built, with a reason
 
 
 def test_bad_arguments() -> None:
