@@ -346,4 +346,6 @@ def test_planted_fault_a_bound_without_the_distance_from_affine_is_caught(monkey
     assert c.upper >= 1 and c.check("full")
     monkeypatch.setattr(polygons, "mesh_forward", lambda p, m, *a: (honest(p, m, *a)[0], np.zeros(m.polygons)))
     false = polygon_certificate(net, target, rtol=1e-12)
-    assert false.upper < 1e-9 and not false.check("full")
+    # The lower bound contradicts it, so it fails closed; claimed nevertheless, it is refuted.
+    assert false.upper == np.inf and "contradicted" in false.method
+    assert not dataclasses.replace(false, upper=1e-9).check("full")
