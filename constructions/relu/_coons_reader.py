@@ -7,14 +7,11 @@ small share of lambda, at every x, _coons_enclosure bounds its error, and the lo
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from flint import fmpq
 
 from approx.certification.budget import Work
-from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
-from approx.errors import RegularityError
+from approx.certification.structure import Enclosure, register, register_evaluator
 from approx.networks import Network
 from approx.targets import Target
 from constructions.relu._coons_codes import Leads, digit_counts, levels_of
@@ -23,7 +20,7 @@ from constructions.relu._coons_network import coons_network, surface_offset
 from constructions.relu._coons_plan import MOST_NODES, CoonsPlan
 from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._patch_codes import classes, digits_of, put_class
-from constructions.relu._patch_reader import code_tables, exact_gap, grid_of
+from constructions.relu._patch_reader import code_tables, enclosed, grid_of
 from constructions.relu._plan_forms import PlanForms, Rows
 from constructions.relu._two_scale_reader import exact_number
 
@@ -95,13 +92,7 @@ def coons_enclosure(network: Network, target: Target, work: Work) -> Enclosure |
     plan = read_coons(network, target)
     if plan is None:
         return None
-    try:
-        search = CoonsSearch(plan, target, work)
-        places, upper = search.places, search.upper
-    except RegularityError:  # made for another target: of this one, without such derivatives, only errors at points are known
-        places, upper = [[fmpq(1, k)] * network.inputs for k in (2, 3, 5)], math.inf
-    lower, witness = exact_gap(network, target, places)
-    return lower, upper, witness, f"{STRUCTURE_ONLY} (two scales, r-th differences decoded exactly)"
+    return enclosed(network, target, lambda: CoonsSearch(plan, target, work), "r-th differences")
 
 
 @register_evaluator

@@ -7,14 +7,11 @@ at every x, _hoelder_patch_enclosure bounds its error, and the lower bound is an
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from flint import fmpq
 
 from approx.certification.budget import Work
-from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
-from approx.errors import RegularityError
+from approx.certification.structure import Enclosure, register, register_evaluator
 from approx.networks import Network
 from approx.targets import Target
 from constructions.relu._hoelder_patch_codes import Leads, levels_of, local_nodes
@@ -22,7 +19,7 @@ from constructions.relu._hoelder_patch_enclosure import BendSearch, bent_values
 from constructions.relu._hoelder_patch_network import bent_network
 from constructions.relu._hoelder_patch_plan import BentPatches
 from constructions.relu._patch_codes import classes, digits_of, put_class
-from constructions.relu._patch_reader import code_tables, exact_gap, grid_of
+from constructions.relu._patch_reader import code_tables, enclosed, grid_of
 from constructions.relu._plan_forms import PlanForms, Rows
 from constructions.relu._two_scale_reader import exact_number
 from constructions.relu._two_scale_search import MAXIMUM_NODES
@@ -80,18 +77,7 @@ def bent_enclosure(network: Network, target: Target, work: Work) -> Enclosure | 
     plan = read_bent(network, target)
     if plan is None:
         return None
-    try:
-        search = BendSearch(plan, target, work)
-        places, upper = search.places, search.upper
-    except RegularityError:  # made for another target: of this one, without such derivatives, only errors at points are known
-        places, upper = [[fmpq(1, k)] * network.inputs for k in (2, 3, 5)], math.inf
-    lower, witness = exact_gap(network, target, places)
-    return (
-        lower,
-        upper,
-        witness,
-        f"{STRUCTURE_ONLY} (two scales, second differences decoded exactly)",
-    )
+    return enclosed(network, target, lambda: BendSearch(plan, target, work), "second differences")
 
 
 @register_evaluator

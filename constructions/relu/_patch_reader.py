@@ -8,11 +8,16 @@ exact evaluation of the network itself.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 from flint import arb, fmpq
 
 from approx.certification.budget import Work
 from approx.certification.structure import STRUCTURE_ONLY, Enclosure, register, register_evaluator
+from approx.errors import RegularityError
 from approx.evaluation import evaluate_exact
 from approx.networks import Network
 from approx.numbers import float_down, working_precision
@@ -119,15 +124,34 @@ def exact_gap(network: Network, target: Target, places: list[list[fmpq]]) -> tup
     return lower, witness
 
 
+class Search(Protocol):
+    """What a branch and bound on the fine cells found: a proved bound, places of large errors on [0, 1]^d, the largest last."""
+
+    upper: float
+    places: list[list[fmpq]]
+
+
+def enclosed(network: Network, target: Target, search: Callable[[], Search], how: str) -> Enclosure:
+    """The enclosure by this search, and by errors at points alone where the target lacks the derivatives that it needs.
+
+    Such a network was made for another target.
+    """
+    try:
+        found = search()
+        places, upper = found.places, found.upper
+    except RegularityError:
+        places, upper = [[fmpq(1, k)] * network.inputs for k in (3, 5)], math.inf
+    lower, witness = exact_gap(network, target, places)
+    return lower, upper, witness, f"{STRUCTURE_ONLY} (two scales, {how} decoded exactly)"
+
+
 @register
 def patch_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
     """(lower, upper, witness, method) for a two-scale network of 2 or 3 variables, otherwise None."""
     plan = read_patches(network, target)
     if plan is None:
         return None
-    search = PatchSearch(plan, target, work)
-    lower, witness = exact_gap(network, target, search.places)
-    return lower, search.upper, witness, f"{STRUCTURE_ONLY} (two scales, digits decoded exactly)"
+    return enclosed(network, target, lambda: PatchSearch(plan, target, work), "digits")
 
 
 @register_evaluator

@@ -30,7 +30,7 @@ def spline_chain(target: Target, eps: Any, *, starts: int = STARTS, fewer_than: 
     where nothing is). The search is a heuristic, deterministic on one machine (fixed seeds, counted work;
     another BLAS rounds differently).
     `fewer_than` ends the search where it promises no network with fewer weights than these.
-    Cost: (N - 1)(K + 3) + sum (5 m_j - 2) + O(K^2) weights and the folds; 5 s to 2 minutes.
+    Cost: (N - 1)(K + 3) + sum (5 m_j - 2) + O(K^2) weights and the folds; seconds; minutes where values are rounding noise.
     Raises InputError unless eps > 0, starts >= 1 and fewer_than >= 1, RegularityError in several variables,
     UnreachableError when no chain that is certified to meet eps (with fewer weights than `fewer_than`) was found.
     Source: derived; docs/spline-chains.md.
