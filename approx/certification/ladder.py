@@ -16,7 +16,7 @@ import math
 import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -42,8 +42,11 @@ if TYPE_CHECKING:
 
 #: Blocks of a wave, and the allowance of the first wave's and of the largest blocks; constants, so that runs agree.
 _WAVE, _FIRST, _LARGEST = 16, 1 << 14, 1 << 19
+_RIPES = 1 << 14
 #: Blocks near the goal are halved for a better bound at most so often in a wave; all while a half gains 3 % and is wider.
 _HALVINGS, _RIPE, _NARROW = 1000, 0.97, 2.0**-44
+#: Intervals that are bounded side by side; between two such batches the clock is read.
+_BATCH = 128
 #: So many pieces are listed rather than avoided.
 _AFFORDABLE = 1 << 20
 #: The cover's remainder, as a share of the error that the search must resolve.
@@ -76,10 +79,12 @@ class Job:
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("program", "squares")}
 
-    def coarse(self, left: float, right: float) -> float:
-        """A proved bound of |f - net| on [left, right] without looking for pieces."""
-        known = self.squares.bound(left, right)
-        return known if math.isfinite(known) else coarse(self.program, self.cover, left, right)
+    def coarse(self, intervals: Sequence[tuple[float, float]]) -> list[float]:
+        """Proved bounds of |f - net| on intervals without looking for pieces."""
+        return [
+            known if math.isfinite(known) else coarse(self.program, self.cover, *ends)
+            for ends, known in zip(intervals, self.squares.bounds(intervals), strict=True)
+        ]
 
     def run(self, block: Block, start: _Start, allowance: int, seconds: float) -> _Result:
         """The work on one block."""
@@ -156,10 +161,20 @@ def _between_kinks(job: Job, block: Block, work: Work) -> list[Block]:
     """The block cut where a unit bends that is affine in x between: no halving would meet these points."""
     kinks = job.squares.kinks
     nodes = np.unique([block.left, block.right, *(k for k in kinks if block.left < k < block.right)]).tolist()
-    return [
-        Block(a, b, block.upper if work.exhausted else min(block.upper, job.coarse(a, b)), 0.0)
-        for a, b in pairwise(nodes)
-    ]
+    return _with_bounds(job, [Block(a, b, block.upper, 0.0) for a, b in pairwise(nodes)], work)
+
+
+def _with_bounds(job: Job, blocks: list[Block], work: Work) -> list[Block]:
+    """The blocks with the smaller ones of their bounds and `coarse` ones; as they are when the budget ends."""
+    found: list[Block] = []
+    size = 1 if job.squares.program is None else _BATCH
+    for start in range(0, len(blocks), size):
+        part = blocks[start : start + size]
+        if not work.exhausted:
+            bounds = job.coarse([(b.left, b.right) for b in part])
+            part = [replace(b, upper=min(b.upper, u)) for b, u in zip(part, bounds, strict=True)]
+        found += part
+    return found
 
 
 def _prepared(network: Network, target: Target, rtol: float, atol: float) -> tuple[Job, _Start]:
@@ -239,41 +254,47 @@ def _ripened(job: Job, blocks: list[Block], allowance: int, goal: float, work: W
     # Once, all blocks get the bounds that the reading as squares gives them; later only where pieces are too many.
     again = any(b.ripe for b in blocks)
     if job.squares.program is None or (again and sum(b.cost for b in blocks) <= _AFFORDABLE):
-        parts: list[Block] = []
-        for block in blocks:  # bounds of many parts take long: no more of them when the budget ends
-            parts += [block] if work.exhausted else _parts(job, block, allowance)
-        return sorted(parts, key=lambda b: (-b.upper, b.left))
+        kept: list[Block] = []
+        for block in blocks:
+            parts = _parts(block, allowance)
+            kept += parts if len(parts) == 1 else _with_bounds(job, parts, work)
+        return sorted(kept, key=lambda b: (-b.upper, b.left))
     heap = [(-b.upper, b.left, b) for b in blocks]
     heapq.heapify(heap)
     ripe: list[Block] = []
     halvings = 0
-    while heap and len(ripe) < _WAVE and -heap[0][0] > goal:
-        block = heapq.heappop(heap)[2]
-        middle = 0.5 * (block.left + block.right)
-        narrow = (
-            block.right - block.left <= _NARROW * max(1.0, abs(block.left)) or not block.left < middle < block.right
-        )
-        enough = halvings >= _HALVINGS and block.upper <= 2 * goal
-        if block.ripe or narrow or enough or work.exhausted:
-            ripe.append(block)
-            continue
-        halvings += 1
-        uppers = [min(block.upper, job.coarse(a, b)) for a, b in ((block.left, middle), (middle, block.right))]
-        done = min(uppers) > _RIPE * block.upper
-        for a, b, upper in ((block.left, middle, uppers[0]), (middle, block.right, uppers[1])):
-            heapq.heappush(heap, (-upper, a, Block(a, b, upper, block.cost / 2, done)))
+    while heap and len(ripe) < _RIPES and -heap[0][0] > goal:
+        parents: list[Block] = []
+        halves: list[Block] = []
+        while heap and len(halves) < _BATCH and -heap[0][0] > goal:
+            block = heapq.heappop(heap)[2]
+            middle = 0.5 * (block.left + block.right)
+            narrow = (
+                block.right - block.left <= _NARROW * max(1.0, abs(block.left)) or not block.left < middle < block.right
+            )
+            enough = halvings >= _HALVINGS and block.upper <= 2 * goal
+            if block.ripe or narrow or enough or work.exhausted:
+                ripe.append(block)
+                continue
+            halvings += 1
+            parents.append(block)
+            halves += [Block(a, b, block.upper, block.cost / 2) for a, b in ((block.left, middle), (middle, block.right))]
+        pairs = iter(_with_bounds(job, halves, work))
+        for parent, one, other in zip(parents, pairs, pairs, strict=True):
+            done = min(one.upper, other.upper) > _RIPE * parent.upper
+            for half in (one, other):
+                heapq.heappush(heap, (-half.upper, half.left, replace(half, ripe=done)))
     return [*ripe, *(entry[2] for entry in sorted(heap))]
 
 
-def _parts(job: Job, block: Block, allowance: int) -> list[Block]:
-    """The block in equal parts that a job can take, with bounds of their own."""
+def _parts(block: Block, allowance: int) -> list[Block]:
+    """The block in equal parts that a job can take."""
     parts = 1 if math.isnan(block.cost) else math.ceil(min(_WAVE, max(1.0, block.cost / allowance)))
     nodes = np.unique(block.left + (block.right - block.left) * np.arange(parts + 1) / parts)
     nodes[0], nodes[-1] = block.left, block.right
     if parts == 1 or len(nodes) < 3:
         return [block]
-    ends = zip(nodes[:-1].tolist(), nodes[1:].tolist(), strict=True)
-    return [Block(a, b, min(block.upper, job.coarse(a, b)), block.cost / parts) for a, b in ends]
+    return [Block(a, b, block.upper, block.cost / parts) for a, b in pairwise(nodes.tolist())]
 
 
 def _observed(program: Program, target: Target, points: int = 501) -> tuple[float, list[fmpq]]:

@@ -158,12 +158,12 @@ def best_solution(
 ) -> tuple[Solution, Certificate] | None:
     """The Solution with the fewest weights, among the most promising chains and their variants, that gets a certificate.
 
-    None when there is no such Solution after a second search from other starts, and as soon as the search promises none
-    with fewer weights than `most`.
+    None when the search, and where `most` is infinite a second one from other starts, finds no such Solution, and as soon as
+    the search promises none with fewer weights than `most`.
     """
     bends = sum(isinstance(s, Bend) for s in problem.stages)
     eps = problem.eps * (1 - 0.2 * min(bends, 3))
-    for seed in (5, 8):
+    for seed in (5, 8) if most == np.inf else (5,):  # with a network in hand a second search is not worth its time
         core = most - problem.weights_of_stages if problem.stages else most
         fits = explore(problem.grid, problem.values, eps, problem.fine, number=number, seed=seed, fewer_than=core)
         if not fits:
