@@ -42,9 +42,8 @@ if TYPE_CHECKING:
 
 #: Blocks of a wave, and the allowance of the first wave's and of the largest blocks; constants, so that runs agree.
 _WAVE, _FIRST, _LARGEST = 16, 1 << 14, 1 << 19
-_RIPES = 1 << 14
 #: Blocks near the goal are halved for a better bound at most so often in a wave; all while a half gains 3 % and is wider.
-_HALVINGS, _RIPE, _NARROW = 1000, 0.97, 2.0**-44
+_HALVINGS, _RIPE, _NARROW = 4000, 0.97, 2.0**-44
 #: Intervals that are bounded side by side; between two such batches the clock is read.
 _BATCH = 128
 #: So many pieces are listed rather than avoided.
@@ -205,13 +204,14 @@ def _waves(job: Job, state: _State, work: Work, executor: Executor | None) -> No
             return
         closed = [b for b in state.blocks if b.upper <= goal]
         ranked = _ripened(job, open_blocks, allowance, goal, work) if work.total else open_blocks
-        chosen, state.blocks = ranked[:_WAVE], closed + ranked
-        for block, result in zip(chosen, _run(job, chosen, state.start, allowance, work, executor), strict=False):
+        chosen = ranked[:_WAVE]
+        state.blocks = ranked + closed
+        for result in _run(job, chosen, state.start, allowance, work, executor):
             for kind, count in result.counts.items():
                 work.count(kind, count)
             # In this order an interrupt between the two leaves a block too many, never one too few.
             state.take(result)
-            state.blocks.remove(block)
+            del state.blocks[0]
         allowance = min(2 * allowance, _LARGEST, work.budget.pieces)
 
 
@@ -263,7 +263,7 @@ def _ripened(job: Job, blocks: list[Block], allowance: int, goal: float, work: W
     heapq.heapify(heap)
     ripe: list[Block] = []
     halvings = 0
-    while heap and len(ripe) < _RIPES and -heap[0][0] > goal:
+    while heap and -heap[0][0] > goal:
         parents: list[Block] = []
         halves: list[Block] = []
         while heap and len(halves) < _BATCH and -heap[0][0] > goal:

@@ -8,8 +8,8 @@ One algebra, two arithmetics. In floats numpy works on all intervals at once, an
 rounding to the rest, from the size (sum of all |coefficients|) of what it reads: a sum of k products errs by at most
 gamma_(k+1) times the sum of their sizes. Of what is only a guess, such as the series of a reciprocal, what it misses is
 computed again from its definition. How much of the rest is rounding is kept beside it. Balls (arrays of them) carry their
-rounding themselves. Floats are the machine's extended ones where it has them (64 bits and more), as small errors of deep
-networks are differences of large numbers; otherwise float64.
+rounding themselves. Floats are the machine's extended ones of 64 bits where it has them, as small errors of deep networks
+are differences of large numbers; otherwise float64.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TINY = 2.0**-960
 class Floats:
     """Arrays of floats; `unit` times the size of what an operation reads bounds its rounding, with room for that of sums."""
 
-    dtype: Any = np.longdouble if np.finfo(np.longdouble).nmant in (63, 112) else np.float64
+    dtype: Any = np.longdouble if np.finfo(np.longdouble).nmant == 63 else np.float64
     unit = 2 * np.finfo(dtype).eps
 
     def number(self, value: fmpq | arb) -> Any:
@@ -248,7 +248,7 @@ def square(model: Model) -> Model:
 def quotient(top: Model, bottom: Model) -> Model:
     """u^2/c for u = p + x, c = b + y > 0, with z = p/b: p^2/b + 2 z x - z^2 y + (x - z y)^2/c, exactly.
 
-    p^2/b is its series q up to t^ORDER: what q misses of it is at most |q b - p^2| over the least b. NaN where c may not be > 0.
+    p^2/b is its series q up to t^ORDER: q misses at most |q b - p^2| over the least b. NaN where c > 0 is not sure.
     """
     numbers, p, b = top.numbers, top.poly, bottom.poly
     least = _positive(_polynomial_part(bottom))
