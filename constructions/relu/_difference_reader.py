@@ -56,7 +56,7 @@ def difference_enclosure(network: Network, target: Target, work: Work) -> Enclos
             lower, witness = gap, x
     upper = (bounds.largest + bounds.extra) * (1 + 2.0**-40)
     upper = upper if math.isfinite(upper) else math.inf
-    return lower, max(lower, upper), (witness,), f"{STRUCTURE_ONLY} (two scales, r-th differences decoded exactly)"
+    return lower, upper, (witness,), f"{STRUCTURE_ONLY} (two scales, r-th differences decoded exactly)"
 
 
 def clip_is_wide(plan: DifferencePlan, target: Target) -> bool:

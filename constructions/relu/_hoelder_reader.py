@@ -87,7 +87,7 @@ def hoelder_enclosure(network: Network, target: Target, work: Work) -> Enclosure
             lower, witness = gap, x
     upper = (float(bound.max()) + extra) * (1 + 2.0**-40)
     upper = upper if math.isfinite(upper) else math.inf
-    return lower, max(lower, upper), (witness,), f"{STRUCTURE_ONLY} (two scales, second differences decoded exactly)"
+    return lower, upper, (witness,), f"{STRUCTURE_ONLY} (two scales, second differences decoded exactly)"
 
 
 def step_errors(plan: HoelderPlan, target: Target) -> tuple[Array, Array, float]:

@@ -176,4 +176,4 @@ def blend_enclosure(network: Network, target: Target, work: Work) -> Enclosure |
             gap = float_down(abs(target.ball([arb(c) for c in x]) - arb(value)))
         if gap > lower:
             lower, witness = gap, tuple(x)
-    return lower, max(lower, search.upper), witness, f"{STRUCTURE_ONLY} (cell polynomials, blended, read exactly)"
+    return lower, search.upper, witness, f"{STRUCTURE_ONLY} (cell polynomials, blended, read exactly)"

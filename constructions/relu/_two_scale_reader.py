@@ -162,7 +162,7 @@ def two_scale_enclosure(network: Network, target: Target, work: Work) -> Enclosu
             gap = float_down(abs(target.ball([arb(x)]) - arb(value)))
         if gap > lower:
             lower, witness = gap, x
-    return lower, max(lower, upper), (witness,), f"{STRUCTURE_ONLY} (two scales, digits decoded exactly)"
+    return lower, upper, (witness,), f"{STRUCTURE_ONLY} (two scales, digits decoded exactly)"
 
 
 _Ends = tuple[np.ndarray, np.ndarray]

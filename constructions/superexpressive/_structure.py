@@ -114,7 +114,7 @@ def enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
     work.count("structural", 1)
     sharper = structure.sharper(network)
     name = f"structure ({method})" if upper <= sharper else f"structure and regions ({method})"
-    return lower, max(lower, min(upper, sharper)), witness, name
+    return lower, min(upper, sharper), witness, name
 
 
 def _witness(structure: Structure) -> tuple[float, tuple[fmpq, ...]]:
