@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
+from flint import fmpq
 
 from approx.certification.budget import Budget, Work
 from approx.certification.certificate import Certificate
@@ -19,8 +20,10 @@ from approx.certification.structure import STRUCTURE_ONLY, structural_enclosure
 from approx.certification.vector import certify_outputs
 from approx.errors import InputError, UnsupportedError
 from approx.networks import Network
+from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 
+_FAINT = 2.0**-900
 _METHODS = ("auto", "pieces", "polygons", "boxes", "structure", "exact", "taylor", "balls")
 
 
@@ -212,6 +215,10 @@ def _search(
         raise InputError("method", method, "'polygons' in two variables, 'boxes' in more")
     if method == "polygons" and target.dimension != 2:
         raise InputError("method", method, "'pieces' in one variable, 'boxes' in three and more")
+    if method != "balls" and _has_faint_weights(network):
+        if method != "auto":
+            raise UnsupportedError(f"a weight below 2^-900 is no float64, in which method {method!r} computes; use 'balls'")
+        method = "balls"
     if target.dimension == 1 and method in ("auto", "pieces"):
         if network.tags["piecewise_linear"]:
             from approx.certification.ladder import certify_pieces
@@ -237,6 +244,16 @@ def _search(
     from approx.certification.boxes import certify_boxes
 
     return certify_boxes(network, target, rtol, atol, work)
+
+
+def _has_faint_weights(network: Network) -> bool:
+    """Whether float64 numbers near a weight have fewer digits than the bounds of rounding presume."""
+
+    def faint(weight: Any) -> bool:
+        near = to_float(weight)
+        return weight != 0 and abs(near) < _FAINT and (not isinstance(weight, fmpq) or to_fmpq(near) != weight)
+
+    return any(faint(w) for w in network.pool)
 
 
 def observed_error(network: Network, target: Target, points: int = 4001) -> float:

@@ -143,7 +143,7 @@ def _dense(program: Program, k: int, track: Track) -> tuple[Vector, np.ndarray, 
     size = track.values[0].shape[1]
     total: Vector = tuple(np.repeat(c[:, np.newaxis], size, axis=1) for c in program.bias(k - 1, len(track.values)))
     magnitude = np.abs(total[0])
-    rounding = (0.0 if single else 2.0**-100) * magnitude
+    rounding = TINY + (0.0 if single else 2.0**-100) * magnitude
     spread = np.zeros((layer.units, track.errors.shape[1]))
     length = np.full(layer.units, 4.0)
     for product in program.products[k - 1]:
@@ -158,7 +158,7 @@ def _dense(program: Program, k: int, track: Track) -> tuple[Vector, np.ndarray, 
         length += product.longest
     if single:
         # One more unit of rounding per weight covers pooled weights, whose float64 is only the nearest.
-        rounding = (1.01 * UNIT) * (length[:, np.newaxis] + 2) * magnitude
+        rounding = TINY + (1.01 * UNIT) * (length[:, np.newaxis] + 2) * magnitude
     left, right = track.ends
     local = np.maximum(rounding[:, left], rounding[:, right])
     return total, spread * (1 + 2.0**-30), local

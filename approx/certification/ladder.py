@@ -219,11 +219,11 @@ def _run(
     job: Job, blocks: list[Block], start: _Start, allowance: int, work: Work, executor: Executor | None
 ) -> Iterator[_Result]:
     """The results, in order; one after the other or by the executor."""
-    seconds = max(work.budget.seconds - work.seconds, 0.0)
     if executor is None or len(blocks) == 1:
         for block in blocks:
-            yield job.run(block, start, allowance, seconds)
+            yield job.run(block, start, allowance, max(work.budget.seconds - work.seconds, 0.0))
         return
+    seconds = max(work.budget.seconds - work.seconds, 0.0)
     packed = pickle.dumps(job)
     futures = [executor.submit(_remote, packed, block, start, allowance, seconds) for block in blocks]
     try:
@@ -281,9 +281,10 @@ def _ripened(job: Job, blocks: list[Block], allowance: int, goal: float, work: W
             halves += [Block(a, b, block.upper, block.cost / 2) for a, b in ((block.left, middle), (middle, block.right))]
         pairs = iter(_with_bounds(job, halves, work))
         for parent, one, other in zip(parents, pairs, pairs, strict=True):
-            done = min(one.upper, other.upper) > _RIPE * parent.upper
+            done = not min(one.upper, other.upper) <= _RIPE * parent.upper
             for half in (one, other):
                 heapq.heappush(heap, (-half.upper, half.left, replace(half, ripe=done)))
+    ripe.sort(key=lambda b: (-b.upper, b.left))  # a batch takes out ripe blocks before larger ones that it halves
     return [*ripe, *(entry[2] for entry in sorted(heap))]
 
 

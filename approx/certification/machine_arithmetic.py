@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-UNIT, DD_UNIT = 2.0**-53, 2.0**-101
+UNIT, DD_UNIT, TINY = 2.0**-53, 2.0**-101, 2.0**-1000
 #: Points whose sums stay in the level-1 cache while the terms of a unit are added.
 CHUNK = 1024
 _ROUND, _MASK = 1 << 26, ~((1 << 27) - 1)

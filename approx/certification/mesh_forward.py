@@ -65,7 +65,7 @@ def _by_units(program, k, values, errors, count, arithmetic):  # type: ignore[no
     zs, es = [], []
     for row in program.rows[k - 1]:
         total = arithmetic.constant(*row.bias, count)
-        rounding = np.full(count, arithmetic.weight_error(row.bias[1]))
+        rounding = np.full(count, TINY + arithmetic.weight_error(row.bias[1]))
         spread: np.ndarray | float = 0.0
         for source, column, hi, lo in row.terms:
             value = tuple(c[column] for c in values[source])

@@ -73,15 +73,15 @@ class _Ready:
                 constant += (low + high) / 2
             else:
                 linear[scale] = linear.get(scale, fmpq(0)) + (low + high) / 2
-        number = numbers.number
+        weight = numbers.weight
         return cls(
             step.unit,
             step.activation,
-            number(constant),
-            {k: number(v) for k, v in linear.items() if v != 0},
-            {k: number(v) for k, v in step.squares.items()},
-            {k: number((high - low) / 2) for k, (low, high) in step.errors.items()},
-            {k: number(v) for k, v in step.roots.items()},
+            numbers.number(constant),
+            {k: weight(v) for k, v in linear.items() if v != 0},
+            {k: weight(v) for k, v in step.squares.items()},
+            {k: weight((high - low) / 2) for k, (low, high) in step.errors.items()},
+            {k: weight(v) for k, v in step.roots.items()},
         )
 
 
@@ -153,8 +153,8 @@ class SquareBound:
                 places.append(i)
         with working_precision(_BITS), np.errstate(all="ignore"):
             for numbers, steps in ((FLOATS, self._floats), (BALLS, self._balls)):
-                if not places:
-                    break
+                if not places or not numbers.holds:
+                    continue
                 worst, sure = self._bounded(numbers, steps, [ends[i] for i in places])
                 for i, bound in zip(places, worst, strict=True):
                     found[i] = min(found[i], bound)

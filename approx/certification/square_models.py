@@ -41,12 +41,22 @@ class Floats:
     unit = 2 * np.finfo(dtype).eps
 
     def number(self, value: fmpq | arb) -> Any:
-        """The nearest number but for an ulp, to the midpoint of a ball; within the rounding of the operation that reads it."""
+        """The number nearest to a rational or the midpoint of a ball but for an ulp, or 2^-1074."""
         if isinstance(value, arb):
             first = float(value)
             return self.dtype(first) + self.dtype(float(value - first)) if np.isfinite(first) else self.dtype(np.nan)
         first = to_float(value)
         return self.dtype(first) + self.dtype(to_float(value - to_fmpq(first))) if np.isfinite(first) else self.dtype(np.nan)
+
+    def weight(self, value: fmpq) -> Any:
+        """The number for what is multiplied, perhaps with large numbers; NaN where it lost digits to underflow."""
+        found = self.number(value)
+        return found if value == 0 or abs(found) >= _TINY else self.dtype(np.nan)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the processor computes to so many digits; some systems set it to fewer than the format has."""
+        return bool(self.dtype(1) + self.dtype(self.unit) / 2 > 1)
 
     def row(self, values: Iterable[fmpq | arb]) -> Array:
         """The numbers of rationals or balls."""
@@ -83,7 +93,13 @@ class Balls(Floats):
     unit = 0.0
     dtype = object
 
+    holds = True
+
     def number(self, value: fmpq | arb) -> Any:
+        """A ball."""
+        return arb(value)
+
+    def weight(self, value: fmpq) -> Any:
         """A ball."""
         return arb(value)
 
@@ -160,7 +176,7 @@ class Model:
             # in place of the second needs none: less than its size lies beyond the ends.
             first, second = np.abs(c[1]), c[2] if len(c) > 2 else c[0] * 0
             bent = (np.abs(second) > 0) & ~(first > 2 * np.abs(second))
-            vertex = np.where(bent, -first * first / np.where(bent, 4 * second, 1), 0 * first)
+            vertex = np.where(bent, -first * (first / np.where(bent, 4 * second, 1)), 0 * first)
             down = -larger(larger(first - second, -vertex), 0 * first)
             up = larger(larger(first + second, vertex), 0 * first)
         tail = self.noise + np.abs(c[3:]).sum(axis=0) + self.numbers.rounding(self.parts + 8, self.size)
@@ -254,13 +270,13 @@ def quotient(top: Model, bottom: Model) -> Model:
     least = _positive(_polynomial_part(bottom))
     inverse = _inverse(b)
     q = product(product(p, p)[0], inverse)[0]
-    off = _missed(numbers, q, b, p, p) / least
+    missed, lost = (part / least for part in _missed(numbers, q, b, p, p))
     z = product(p, inverse)[0]
-    miss = _missed(numbers, z, b, p, None) / least
-    low, high = Model(numbers, z, {}, _above(miss)).bounds()
+    gap, slack = _missed(numbers, z, b, p, None)
+    low, high = Model(numbers, z, {}, _above((gap + slack) / least)).bounds()
     middle, away, most = (low + high) / 2, (high - low) / 2, numbers.larger(np.abs(low), np.abs(high))
     noise = top.noise + most * bottom.noise
-    more = off + noise * noise / _positive(bottom)
+    more = missed + noise * (noise / _positive(bottom))
     symbols = {key: 2 * middle * factor for key, factor in top.symbols.items()}
     for factor in top.symbols.values():
         more = more + 2 * away * np.abs(factor)
@@ -270,7 +286,7 @@ def quotient(top: Model, bottom: Model) -> Model:
         more = more + away * (2 * np.abs(middle) + away) * np.abs(factor)
     rest = 2 * most * top.rest + most * most * bottom.rest + _above(more)
     size = np.abs(q).sum(axis=0) + rest[0] + 2 * most * top.noise + most * most * bottom.noise
-    return Model(numbers, q, symbols, rest + numbers.rounding(top.parts + bottom.parts + 16, size))
+    return Model(numbers, q, symbols, rest + lost + numbers.rounding(top.parts + bottom.parts + 16, size + lost))
 
 
 def product(p: Array, q: Array) -> tuple[Array, Array]:
@@ -306,8 +322,8 @@ def _inverse(b: Array) -> Array:
     return found
 
 
-def _missed(numbers: Floats, q: Array, b: Array, p: Array, other: Array | None) -> Array:
-    """A bound of |q b - p other| on all intervals (without other: |q b - p|)."""
+def _missed(numbers: Floats, q: Array, b: Array, p: Array, other: Array | None) -> tuple[Array, Array]:
+    """(computed |q b - p other| on all intervals, its rounding); their sum is a bound. Without other: |q b - p|."""
     kept, beyond = product(q, b)
     subtracted, cut = (p, 0 * beyond) if other is None else product(p, other)
     length = max(len(kept), len(subtracted))
@@ -318,4 +334,4 @@ def _missed(numbers: Floats, q: Array, b: Array, p: Array, other: Array | None) 
     size = np.abs(q).sum(axis=0) * np.abs(b).sum(axis=0) + np.abs(p).sum(axis=0) * (
         1 if other is None else np.abs(other).sum(axis=0)
     )
-    return np.asarray(total + numbers.rounding(4 * ORDER + 8, size))
+    return total, 0 * total + numbers.rounding(4 * ORDER + 8, size)

@@ -11,6 +11,7 @@ from approx.certification.machine_arithmetic import (
     CHUNK,
     DD_UNIT,
     FF,
+    TINY,
     UNIT,
     B,
     F,
@@ -117,7 +118,7 @@ def _float64(  # type: ignore[no-untyped-def]
                 part, lost = z[start:stop], rounding[start:stop]
                 part[:] = bias[u]
                 if not exact:
-                    lost[:] = abs(tail[u])
+                    lost[:] = TINY + abs(tail[u])
                 for t in range(first[u], first[u + 1]):
                     w, v = hi[t], values[row[t]][start:stop]
                     if exact:
@@ -174,7 +175,7 @@ def _double_double(  # type: ignore[no-untyped-def]
                 stop = min(start + CHUNK, points)
                 ph, pl, lost = zh[start:stop], zl[start:stop], rounding[start:stop]
                 ph[:], pl[:] = bias[u], tail[u]
-                lost[:] = UNIT * abs(tail[u])
+                lost[:] = TINY + UNIT * abs(tail[u])
                 for t in range(first[u], first[u + 1]):
                     w, x, vh, vl = hi[t], lo[t], heads[row[t]][start:stop], tails[row[t]][start:stop]
                     if power[t]:

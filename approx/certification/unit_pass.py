@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from approx.certification.arithmetic import UNIT, Arithmetic, Float64, Grid, Vector
+from approx.certification.arithmetic import TINY, UNIT, Arithmetic, Float64, Grid, Vector
 from approx.certification.machine_code import machine_code
 from approx.certification.unit_plan import CODES, UnitPlan
 
@@ -154,7 +154,7 @@ class Track:
                 total += s.hi[t] * self.values[0][self.plan.row[t]]
             self.values[0][row] = total
             return
-        rounding = np.full(self.values[0].shape[1], self.arithmetic.weight_error(s.bias_tail[u]))
+        rounding = np.full(self.values[0].shape[1], TINY + self.arithmetic.weight_error(s.bias_tail[u]))
         sums = self.arithmetic.constant(s.bias[u], s.bias_tail[u], len(rounding))
         for t in terms:
             value = tuple(v[self.plan.row[t]] for v in self.values)

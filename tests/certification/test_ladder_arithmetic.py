@@ -14,6 +14,7 @@ from approx.certification.pieces import Program, decompose
 from approx.certification.products import Product
 from approx.certification.square_bound import SquareBound
 from approx.certification.square_program import ONE, SquareProgram
+from approx.errors import UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.networks import Builder, Network, dense_block, layer
 from approx.numbers import to_fmpq, working_precision
@@ -334,3 +335,52 @@ def test_a_unit_that_reads_nothing_has_values_in_double_double():
     for t, h, l in zip(x.tolist(), hi.tolist(), lo.tolist(), strict=True):
         [exact] = evaluate_exact(net, [t])
         assert abs(exact - to_fmpq(h) - to_fmpq(l)) <= to_fmpq(float(error.max()))
+
+
+# -- underflow fails closed ----------------------------------------------------------------------------------------------
+
+
+def scaled(d, *weights):
+    """The product of the weights times the first variable, one unit after the other."""
+    b = Builder(d)
+    u = b.input()
+    for w in weights[:-1]:
+        u = b.relu(w * u)
+    return b.build([weights[-1] * u])
+
+
+HUGE = fmpq(10) ** 200
+FAINT = [(1e-200, 1e-200, 1e300, 1e100), (fmpq(10) ** 300, fmpq(1, 10**324)), (HUGE, HUGE, 1 / HUGE**2)]
+
+
+@pytest.mark.parametrize("weights", FAINT, ids=["values", "weights", "weights beyond"])
+@pytest.mark.parametrize("d", [1, 2])
+def test_what_float64_loses_below_its_range_is_in_the_bound(d, weights):
+    """x times 1 or 10^-24 where float64 finds 0: the certificate for f = 0 was 1e-290, "tight"."""
+    net, f = scaled(d, *weights), Target("0*x" if d == 1 else "0*x+0*y", domain=[(0, 1)] * d)
+    [value] = evaluate_exact(net, [fmpq(1) if d == 1 else (fmpq(1),) * 2])
+    found = certify(net, f, atol=1e-60, budget=Budget(seconds=3))
+    assert value > 0 and (found.upper == np.inf or to_fmpq(found.upper) >= value * (1 - fmpq(1, 2**50)))
+    if d == 1:
+        assert found.status == "tight" and found.lower >= float(value) * 0.98
+
+
+def test_methods_in_float64_refuse_weights_that_float64_cannot_hold():
+    net = scaled(1, fmpq(10) ** 300, fmpq(1, 10**324))
+    with pytest.raises(UnsupportedError, match="below 2\\^-900"):
+        certify(net, Target("0*x"), method="pieces")
+    with pytest.raises(UnsupportedError, match="below 2\\^-900"):
+        certify(net, Target("0*x"), method="boxes")
+
+
+@pytest.mark.parametrize("exponent", [330, 400, 600])
+def test_squares_behind_faint_weights_are_bounded_in_balls(exponent):
+    """10^-k (10^(k/2) (10^(k/2) x^2)): the factor is no float; balls must decide."""
+    b = Builder(1)
+    x = b.input()
+    half = fmpq(10) ** (exponent // 2)
+    u = b.relu(half * b.relu(half * b.relu(square_form(b, x, 9))))
+    net = b.build([u / half**2])
+    bound = SquareBound(net, Target("0*x")).bound(0.5, 1.0)
+    [value] = evaluate_exact(net, [fmpq(1)])
+    assert to_fmpq(bound) >= value > fmpq(9, 10)
