@@ -77,6 +77,12 @@ class SmoothBoxes:
         """Whether there are Taylor coefficients."""
         return self._panels is not None
 
+    def largest(self, axes: Index, steps: int) -> float:
+        """A proved bound of |h_k h_l .. D_k D_l .. f| on the box; h is 1/steps of it."""
+        if self._panels is None or len(axes) >= _ORDER[self._target.dimension]:
+            return self._bound(axes, steps)
+        return self._panels.largest(axes, steps)
+
     def derivatives(self, axes: Index, numerators: Array, total: int, steps: int) -> tuple[Array, float]:
         """(h_k h_l .. D_k D_l .. f for these axes at places (n, d), proved bound of their errors); h is 1/steps of the box."""
         if self._panels is None:
@@ -118,9 +124,9 @@ class _Panels:
         return sum(_lowered(a, axes)[0] * r for a, r in self._rest.items())  # type: ignore[return-value]
 
     def _sup(self, axes: Index, lacking: Array) -> float:
-        """A bound of |w_k w_l w_m D_k D_l D_m f| on all panels."""
+        """A bound of |w_k w_l .. D_k D_l .. f| on all panels, for fewer than T axes."""
         terms = sum(np.abs(c) for c in self._derivative(axes).values())
-        terms = terms * (1 + 2.0**-40) + self._order**3 * lacking  # coefficients grow by factors of at most T each time
+        terms = terms * (1 + 2.0**-40) + self._order ** len(axes) * lacking  # coefficients grow by factors of at most T each time
         return float((terms + self._remainder(axes)).max()) * (1 + 2.0**-40)
 
     def _derivative_error(self, polynomial: dict[Index, Array], axes: Index) -> float:
@@ -136,6 +142,9 @@ class _Panels:
         step = 2.0 * self._count / steps  # h in units of w, on all axes
         found = self._evaluated(list(self._derived.values()), numerators, total) * step**2
         return found, (self._lost * step**2 + self._change * step**3 / 2) * (1 + 2.0**-40)
+
+    def largest(self, axes: Index, steps: int) -> float:
+        return self._sup(axes, self._lacking) * (2.0 * self._count / steps) ** len(axes) * (1 + 2.0**-40)
 
     def derivatives(self, axes: Index, numerators: Array, total: int, steps: int) -> tuple[Array, float]:
         scale = (2.0 * self._count / steps) ** len(axes)

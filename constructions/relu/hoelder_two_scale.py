@@ -12,8 +12,7 @@ from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 from constructions.relu._coons_network import coons_network
-from constructions.relu._coons_plan import ORDERS as CURVED
-from constructions.relu._coons_plan import CoonsPlan
+from constructions.relu._coons_plan import HIGHEST, CoonsPlan
 from constructions.relu._coons_reader import FORMS as COONS
 from constructions.relu._difference_fit import fit_differences, smoothness
 from constructions.relu._difference_forms import FORMS as DIFFERENCES
@@ -93,11 +92,10 @@ def hoelder_two_scale(
     d = target.dimension
     if d > 3:
         raise RegularityError(f"{NAME}: needs 1 to 3 variables, the target has {d}")
-    most = {1: ORDERS[-1], 2: CURVED[-1], 3: 2}[d]
+    most = {1: ORDERS[-1], **HIGHEST}[d]
     if order > most:
-        built = "order 2 is" if most == 2 else f"orders 2 to {most} are"
         raise RegularityError(
-            f"{NAME}: order {order} is not built in {d} variables, {built}; 'local-taylor' has it, at rates up to r/d"
+            f"{NAME}: order {order} is not built in {d} variables, orders 2 to {most} are; 'local-taylor' has it, at rates up to r/d"
         )
     power = _rate(to_fmpq(2 * order) / d if rate is None else rate, order, d)
     if form not in ("skips", "narrow"):
