@@ -45,8 +45,8 @@ _UNIT = 2.0**-53
 MOST_NODES = 250_000_000
 #: The highest orders that are built, by the number of variables: three axes have no bubbles here, and leave out O(h^6).
 HIGHEST = {2: 8, 3: 6}
-#: Finer steps than these ask for more than float64 values of f have, with errors of O(h^2).
-_FINEST = 2**24
+#: With errors of O(h^2), values of f on finer steps than these would be wanted more exactly than float64 sums are.
+_FINEST = 2**19
 #: What ramps at fine nodes may add, and what all products may add, in quanta.
 RAMPS, PRODUCTS = fmpq(1, 2**10), fmpq(1, 2**8)
 
@@ -155,7 +155,8 @@ def _is_bounded(target: Target, order: int) -> bool:
 
 def values_for(target: Target, order: int, pieces: int) -> SmoothBoxes:
     """Values and derivatives of f, for errors of O(h^r), or as float64 allows."""
-    return smooth_boxes(target, min(math.ceil(pieces ** (order / 2)), _FINEST))
+    more = 4 if order > 4 else 0  # derivatives beyond the order are wanted, too
+    return smooth_boxes(target, min(math.ceil(pieces ** (order / 2)), _FINEST), more)
 
 
 #: Nodes, or cells, that are worked on at a time.

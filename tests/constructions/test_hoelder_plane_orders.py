@@ -20,7 +20,8 @@ from approx.numbers import float_up, to_arb
 from constructions.promises import promise
 from constructions.relu import _coons_network, hoelder_two_scale
 from constructions.relu._coons_codes import class_digits, leads_of, level_bound, levels_of, numbers_of, summed
-from constructions.relu._coons_curves import missed, swing, windows
+from constructions.relu._coons_bubbles import windows
+from constructions.relu._coons_curves import growth, left_out, missed, swing
 from constructions.relu._coons_enclosure import CoonsSearch, coons_values
 from constructions.relu._coons_network import coons_layers, coons_network, coons_weights
 from constructions.relu._coons_plan import LARGEST, derivative_size, fit_coons, kinds
