@@ -1,24 +1,24 @@
 """How much of a smooth f do bubbles of coded values miss on edges and faces of fine cells? Proved constants.
 
 On the step [k, k + 1] of a line, x = k + u, let p be the polynomial through a window of r values of f, at s, .., s + r - 1, and
-kappa = k - s. For a step inside a patch 0 <= kappa <= r - 2. A step from one patch to the next has the mean of two bubbles, of
-the last nodes of the one patch (kappa = r - 1) and of the first nodes of the other (kappa = -1).
+kappa = k - s. For a step inside a patch 0 <= kappa <= r - 2. A step from one patch to the next has the mean of two bubbles,
+of the last nodes of the one patch (kappa = r - 1) and of the first nodes of the other (kappa = -1).
 
 Statement, edges. Let |f^(r)| <= K (steps of length 1), w = (x - s) .. (x - s - r + 1). On a step
     |(1 - I)(f - p)| <= max |(1 - I) w| K/r!   for every kappa,
 for the mean of two bubbles with the mean of both |(1 - I) w| at u. Equality for one bubble and f^(r) constant. Proof. kappa
 inside: f - p is 0 at the ends, and equal to w f^(r)(xi)/r!. Others: first let f^(r) >= 0. By Rolle (f - p)'' has r - 2 zeros
-eta_i between the nodes, so at x beyond them it is prod (x - eta_i) times a divided difference of order r - 2, which is a mean of
-f^(r): it has one sign, and (1 - I)(f - p) = -u (1 - u)/2 (f - p)''(xi). A functional that has one sign on all f with f^(r) >= 0
+eta_i between the nodes, so at x beyond them it is prod (x - eta_i) times a divided difference of order r - 2, which is a mean
+of f^(r): it has one sign, and (1 - I)(f - p) = -u (1 - u)/2 (f - p)''(xi). A functional with one sign on all f with f^(r) >= 0
 is, for |f^(r)| <= K, largest for K x^r/r!, whose f - p is K w/r!.
 
 Statement, faces. Let p be the polynomial of total degree < r of the window (_coons_bubbles), r >= 5, of the values of f. With
 E_k = max |(1 - I) w_k|/k! and P_a = max |(1 - I) C(x, a)| over all steps that see a window of r - 2 nodes,
     |(1 - I_1)(1 - I_2)(f - p)| <= E_(r-2) B_(r-2,2)/8 + sum_{2 <= a <= r-3} P_a E_(r-a) B_(a,r-a),   |D^(a,b) f| <= B_ab,
 or the same with the axes changed over. Proof. L_k being interpolation in k nodes of the window, (1 - I_1) f is (1 - I_1)(1 -
-L_(r-2)) f plus the sum over a < r - 2 of (1 - I_1) C(., a) D_1^a f(s), 0 for a < 2; apply 1 - I_2, and subtract p = the sum over
-a of C(., a) D_1^a L_(r-a) f(s), as far as it matters. The first term: edges, for (1 - I_2) f, |(1 - I) g| <= max |g''|/8. The
-others: edges along axis 2, in the first r - a nodes of the window, for D_1^a f(s), whose derivatives D_1^a D_2^(r-a) bounds.
+L_(r-2)) f plus the sum over a < r - 2 of (1 - I_1) C(., a) D_1^a f(s), 0 for a < 2; apply 1 - I_2, and subtract p = the sum
+over a of C(., a) D_1^a L_(r-a) f(s), as far as it matters. The first term: edges, for (1 - I_2) f, |(1 - I) g| <= max |g''|/8.
+The others: edges along axis 2, in the first r - a nodes of the window, for D_1^a f(s), a mean of derivatives.
 Where there is no bubble (2 |S| >= r), |prod (1 - I_k) f| <= prod c_(a_k) B_a, a in {1, 2}^S, c_1 = 1/2, c_2 = 1/8.
 Source: derived; interpolation remainders.
 """

@@ -2,12 +2,13 @@
 
 Statement (_coons_plan). On a fine cell f - P is the sum, over the sets S of axes, of means over parallel S-faces of
     (prod_{k in S} (1 - I_k)) f - lambda (the bubble of Q),   S empty: the errors e at the corners.
-This is the bubble of the errors e in the window, plus E f = prod (1 - I_k) (f - p), p the polynomial of the values of f there (0
-where 2 |S| >= r). Let m be the middle of the S-face, h = 1 and c_b = D^b f(m)/b!, b on S. E is 0 for degrees below r, so E f is
-the sum of c_b E (x - m)^b, r <= |b| < r + t, all b_k >= 2, each known (_coons_bubbles.shape), and E of the rest g of Taylor's
+This is the bubble of the errors e in the window, plus E f = prod (1 - I_k) (f - p), p the polynomial of the values of f there
+(0 where 2 |S| >= r). Let m be the middle of the S-face, h = 1, c_b = D^b f(m)/b!, b on S. E is 0 for degrees below r, so E f
+is the sum of c_b E (x - m)^b, r <= |b| < r + t, b_k >= 2, each known (_coons_bubbles.shape), and E of the rest g of Taylor's
 formula: |E g| is bounded as in _coons_curves by its derivatives D^a, |a| >= r, at most
-    sum_{|c| = n} max |D^(a + c) f| s^n/c!,   n = max(r + t - |a|, 0),   at distances s <= w - 3/2, w - 1/2 on edges between patches
-and on faces, 1/2 without a window (w nodes). t is as large as it helps.
+    sum_{|c| = n} max |D^(a + c) f| s^n/c!,   n = max(r + t - |a|, 0),
+at distances s: in windows of w nodes at most w - 3/2 for steps inside a patch, w - 1/2 for all; 1/2 without a window. t is as
+large as it helps.
 So but for this rest f - P is a polynomial that is known on each cell: its Bernstein coefficients, on the cell and, where that
 is not enough, on parts of it, bound it. Source: derived.
 """
@@ -49,7 +50,7 @@ from constructions.relu._coons_plan import (
 )
 
 Array = np.ndarray
-#: By the number of variables: parts per axis of a cell that is looked at more closely, how many such cells of a chunk come first.
+#: By the number of variables: parts per axis of a cell that is looked at more closely, how many such cells come first.
 _PARTS, _FIRST = {2: 8, 3: 4}, {2: 500, 3: 50}
 #: Terms of a Taylor polynomial are taken while more than this share of the r-th derivative is unknown.
 _LITTLE, _MOST_TERMS = 0.004, 4
@@ -109,7 +110,7 @@ class CoonsSearch:
         layers = max(1, CHUNK // k ** (d - 1))
         for start in range(0, k, layers):
             stop = min(start + layers, k)
-            known = {(): errors[np.newaxis, start : stop + 1]}
+            known: dict[Index, Array] = {(): errors[np.newaxis, start : stop + 1]}
             rest = np.zeros((stop - start,) + (k,) * (d - 1))
             for axes in self._rests:
                 # Along axes of S these are the steps that the cells are, along others the lines of nodes around them.
@@ -132,11 +133,12 @@ class CoonsSearch:
 
         `errors`: e at all nodes; `spots`: the steps (on axes of S) and lines whose S-faces these are.
         """
-        order, count = self._plan.order, len(axes)
+        order = self._plan.order
         functions = self._parts[axes]
         found = np.zeros((len(functions), *map(len, spots)))
         bends = {b: self._bend(axes, b, spots)[0] for b in functions if sum(b) >= order}
         lines, heavy = [np.arange(len(s)) for s in spots], sum(float(np.abs(bend).max()) for bend in bends.values())
+        whole = (slice(None),)
         for views, at, firsts in self._seen(axes, spots):
             mean = to_float(share(views, order)) if firsts else 1.0
             grid = np.ix_(*(at[axes.index(k)] if k in axes else lines[k] for k in range(len(spots))))
@@ -157,7 +159,7 @@ class CoonsSearch:
                     total[functions.index(i)] += to_float(weight) * bend[grid]
                 swung = max(swung, max(abs(to_float(w)) for w in bent.values()))
             self._heavy = max(self._heavy, swung * (self._best + heavy))
-            found[(slice(None), *grid)] += mean * total
+            found[whole + grid] += mean * total
         return found
 
     def _seen(self, axes: Index, spots: list[Array]) -> list[tuple[tuple[View, ...], list[Array], list[Array]]]:

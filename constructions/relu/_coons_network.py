@@ -19,9 +19,9 @@ of a patch, (-1, M)^d in local places, codes, digits and so all q are the patch'
 |q| <= R, whatever the digits are (_coons_codes): the class selects 0. Y < 1 at most for one S-face of each index, but for those
 between patches, of which all halves (quarters) are selected. So a selected number is right unless Y > 0 for its S-face; then it
 is off by its size at most (twice, for bubbles), and its factor in G, which is linear in all of them, is at most rho: phi_0 and
-phi_1 are, next to the other end of a step, and z (1 - z) next to both. rho is so short that these add up to less than 2^-10. The
-products are within 2^-8 in all, since what they are multiplied with is at most 1. Source: P19, deep discontinuous phase, with
-bit extraction as in P18; this form is derived here.
+phi_1 are, next to the other end of a step, and z (1 - z) next to both. rho is so short that these add up to less than 2^-10.
+The products are within 2^-8 in all, since what they are multiplied with is at most 1. Source: P19, deep discontinuous phase,
+with bit extraction as in P18; this form is derived here.
 """
 
 from __future__ import annotations

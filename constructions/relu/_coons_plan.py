@@ -8,13 +8,14 @@ Q the integer part of (f - a - base)/lambda + 1/2 at the nodes. On a fine cell l
 faces (r >= 5). Then
     |f - P| <= Lambda delta + sum_S T_S,   delta = max |f - a - base - lambda Q| at the nodes <= lambda/2 and rounding,
 Lambda = growth(r, d), T_S = missed(r) B_(r e_k) on edges, left_out(r, |S|) for |S| >= 2 (_coons_curves), all O(h^r): without
-bubbles, 2 |S| >= r, as prod_{k in S} (1 - I_k) f is O(h^(2 |S|)). Bubbles of three axes are not built: d = 3, r <= 6. With lambda = max B_a/(L - 2^(r-1)), |a| = r,
-all differences D^a Q of order r are integers in [-L, L], L = (3^n - 1)/2: n ternary digits each, n the least with L > 2^(r-1);
-with the differences of lower order at one node they give all levels of a patch (_coons_codes). Proof. f is the same sum over
+bubbles, 2 |S| >= r, as prod_{k in S} (1 - I_k) f is O(h^(2 |S|)). Bubbles of three axes are not built: d = 3, r <= 6. With
+lambda = max B_a/(L - 2^(r-1)), |a| = r, all differences D^a Q of order r are integers in [-L, L], L = (3^n - 1)/2: n ternary
+digits each, n the least with L > 2^(r-1); with the differences of lower order at one node they give all levels of a patch
+(_coons_codes). Proof. f is the same sum over
 all S of (prod_{k not in S} I_k) (prod_{k in S} (1 - I_k)) f. I_k g is a mean of values of g, so for each S what is lost is at
 most what bubbles on S-faces miss of f, T_S, and what errors of values make of them, at most swing(r, |S|) delta. A difference
 of order r of f is at most B_a, one of roundings at most 2^r/2. So the error is O(h^r) at n digits a node. P is continuous, as a
-bubble depends on its S-face only and is 0 on the boundary of that, and it is f for all polynomials of degree < r up to rounding.
+bubble depends on its S-face only and is 0 on the boundary of that; it is f for all polynomials of degree < r up to rounding.
 Source: P19 (Taylor data of neighbouring nodes determine each other up to O(1) choices); Coons patches of coded differences in
 their place, and the bounds: derived here.
 """
@@ -77,7 +78,8 @@ class CoonsPlan(BentPatches):
     @cached_property
     def _sizes(self) -> dict[Index, fmpq]:
         """By part of an index: bounds of what is selected, levels and coefficients of bubbles; at least 1."""
-        d, found = self.dimension, {(): fmpq(int(self.levels.max()))}
+        d = self.dimension
+        found: dict[Index, fmpq] = {(): fmpq(int(self.levels.max()))}
         for count in range(1, d + 1):
             changes = {a: max(_largest_on(self.levels, a, axes) for axes in itertools.combinations(range(d), count))
                        for a in parts(self.order, count)}  # fmt: skip
@@ -143,9 +145,12 @@ def between_nodes(target: Target, order: int, pieces: int) -> float:
         )
     worst = max(missed(order, False), missed(order, True))
     total = worst * sum(derivative_size(target, spread((order,), (k,), d), pieces) for k in range(d))
-    for count in range(2, d + 1):
-        for axes in itertools.combinations(range(d), count):
-            total += left_out(order, count, lambda a, axes=axes: derivative_size(target, spread(a, axes, d), pieces))
+    for axes in (axes for count in range(2, d + 1) for axes in itertools.combinations(range(d), count)):
+
+        def size(orders: Index, axes: Index = axes) -> float:
+            return derivative_size(target, spread(orders, axes, d), pieces)
+
+        total += left_out(order, len(axes), size)
     return total * (1 + 2.0**-40)
 
 
@@ -217,6 +222,6 @@ def fit_coons(target: Target, order: int, cells: int, steps: int) -> tuple[Coons
     nodes = (worst + 2 * plan.slop() + rounding + 16 * _UNIT * size) * (1 + 2.0**-40)
     return plan, (
         BudgetItem("fine nodes", growth(order, d) * nodes, f"{order}-th differences are digits, checked; Lambda_r"),
-        BudgetItem("between fine nodes", between, "sum of T_S: m_r h^r max |D_k^r f| on edges; what the Coons patch leaves out"),
+        BudgetItem("between fine nodes", between, "sum of T_S: m_r h^r max |D_k^r f| on edges; what faces leave out"),
         BudgetItem("ramps, products", plan.gap(), "(2^-10 + 2^-8) lambda"),
     )

@@ -25,7 +25,7 @@ from constructions.relu._node_values import node_values
 Array = np.ndarray
 Index = tuple[int, ...]
 _UNIT = 2.0**-53
-#: By the number of variables: the order T of remainders, and how many panels an axis may have.
+#: By the number of variables: the order T of remainders, and how many panels an axis may have (twice as many for a larger T).
 _ORDER = {2: 12, 3: 10}
 _MOST = {2: 64, 3: 16}
 #: Remainders are this share of the change of f over a fine step squared, if as many panels are allowed.
@@ -127,7 +127,8 @@ class _Panels:
     def _sup(self, axes: Index, lacking: Array) -> float:
         """A bound of |w_k w_l .. D_k D_l .. f| on all panels, for fewer than T axes."""
         terms = sum(np.abs(c) for c in self._derivative(axes).values())
-        terms = terms * (1 + 2.0**-40) + self._order ** len(axes) * lacking  # coefficients grow by factors of at most T each time
+        # Coefficients grow by factors of at most T each time.
+        terms = terms * (1 + 2.0**-40) + self._order ** len(axes) * lacking
         return float((terms + self._remainder(axes)).max()) * (1 + 2.0**-40)
 
     def _derivative_error(self, polynomial: dict[Index, Array], axes: Index) -> float:
@@ -189,9 +190,9 @@ def _horner(polynomial: dict[Index, Array], first: Index, places: list[Array], p
 @lru_cache(maxsize=8)
 def _count(target: Target, order: int, wanted: float) -> tuple[int, bool]:
     """(panels per axis, whether remainders are as small as wanted then) from a few panels: a guess, nothing rests on it."""
-    count = 2
+    count, most = 2, _MOST[target.dimension] * (1 if order == _ORDER[target.dimension] else 2)
     while not _remainder_is_small(target, order, count, wanted):
-        if count == _MOST[target.dimension]:
+        if count == most:
             return count, False
         count *= 2
     return count, True

@@ -56,10 +56,9 @@ def windows_of(plan, step, size):
     m = plan.steps
     patch, k = divmod(step, m)
     found = []
-    for patch, k in [(patch, k)] if k < m - 1 else [(patch, k), (patch + 1, -1)]:
-        first, mirrored = patch * m, patch // 2 % 2 == 1
-        k = m - 2 - k if mirrored else k
-        start = min(max(k - (size - 1) // 2, 0), m - size)
+    for own, j in [(patch, k)] if k < m - 1 else [(patch, k), (patch + 1, -1)]:
+        first, mirrored = own * m, own // 2 % 2 == 1
+        start = min(max((m - 2 - j if mirrored else j) - (size - 1) // 2, 0), m - size)
         found.append((first + m - 1 - start, -1) if mirrored else (first + start, 1))
     return found
 
@@ -154,7 +153,7 @@ def test_the_network_is_the_surface_at_every_point_up_to_what_is_stated(f, cells
 @pytest.mark.parametrize("order", [3, 4, 5, 6, 8])
 def test_curves_miss_what_is_stated_and_values_grow_as_stated(order):
     """f^(r) a step function of values in [-1, 1], and f = x^r/r!, which attains the bound."""
-    m, rng = 2 * order + 1, np.random.default_rng(order)
+    m, rng = order | 1, np.random.default_rng(order)
     line, u = SimpleNamespace(steps=m), np.linspace(0, 1, 41)
     reached, values_reached = {True: 0.0, False: 0.0}, 0.0
     for trial in range(40):
@@ -179,7 +178,7 @@ def test_curves_miss_what_is_stated_and_values_grow_as_stated(order):
                 q = np.polynomial.Polynomial.fit(nodes, rng.choice([-1.0, 1.0], order), order - 1)
                 swung = swung + weight * np.abs(q(step + u) - (1 - u) * q(step) - u * q(step + 1)).max()
             crossing = len(seen) == 2
-            assert np.abs(rest).max() <= missed(order, crossing) * (1 + 1e-9) + 1e-8
+            assert np.abs(rest).max() <= missed(order, crossing) * (1 + 1e-9) + 1e-6  # and rounding of x^8
             reached[crossing] = max(reached[crossing], np.abs(rest).max())
             values_reached = max(values_reached, swung)
     assert 0.2 * swing(order, 1) < values_reached <= swing(order, 1)
@@ -326,7 +325,8 @@ def test_the_bound_holds_on_a_ladder_of_accuracies_and_rates():
 
 
 @pytest.mark.parametrize(
-    ("f", "cells", "steps", "order"), [(PLANE, 5, 5, 3), (CUBIC, 4, 3, 3), (PLANE, 3, 5, 4), (PLANE, 4, 7, 4), (PLANE, 3, 5, 5), (PLANE, 3, 7, 6)]
+    ("f", "cells", "steps", "order"),
+    [(PLANE, 5, 5, 3), (CUBIC, 4, 3, 3), (PLANE, 3, 5, 4), (PLANE, 4, 7, 4), (PLANE, 3, 5, 5), (PLANE, 3, 7, 6)],
 )
 def test_plans_are_read_back_from_files_and_by_no_other_reader(tmp_path, f, cells, steps, order):
     a = hoelder_two_scale(f, 1e3, order=order, cells=cells, steps=steps)
@@ -469,7 +469,11 @@ def test_affine_functions_need_no_digits(text, order):
 
 
 @pytest.mark.parametrize(
-    ("text", "order"), [("x**2-3*x*y+y**2/2+1", 3), ("x*y", 3), ("x**3-x*y**2+y**2", 4), ("100*x**2*y+1/3", 4), ("x**2*y**2-x**3*y+x", 5), ("x**3*y**2+7*x", 6)]
+    ("text", "order"),
+    [
+        ("x**2-3*x*y+y**2/2+1", 3), ("x*y", 3),
+        ("x**3-x*y**2+y**2", 4), ("100*x**2*y+1/3", 4), ("x**2*y**2-x**3*y+x", 5), ("x**3*y**2+7*x", 6),
+    ],
 )
 def test_polynomials_below_the_order_are_reproduced(text, order):
     f = Target(text, [(0, 1), (-1, 2)])
