@@ -276,6 +276,7 @@ def test_derivatives_are_enclosed(f):
     numerators = np.random.default_rng(3).integers(0, total + 1, (20, 2))
     for axes in ((0, 0, 0), (1, 1, 1), (0, 1, 1), (1,) * 5):
         values, error = boxes.derivatives(axes, numerators, total, steps)
+        assert np.abs(values).max() - error <= boxes.largest(axes, steps) <= 30 * np.abs(values).max() + 1e-9
         order = (axes.count(0), axes.count(1))
         for row, value in zip(numerators.tolist(), values, strict=True):
             x = [low + (high - low) * k / total for k, (low, high) in zip(row, f.domain, strict=True)]
