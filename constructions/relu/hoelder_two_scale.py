@@ -68,8 +68,8 @@ def hoelder_two_scale(
     Lambda_3 = 5/4, omega_3 < 0.065. d = 2, 3: lambda/2 + sum_{k,l} b_kl/8, lambda = max b_kl/3, b_kl = h_k h_l max |D_k D_l f|.
     d = 2, r >= 3: Lambda_r lambda/2 + m_r (B_r0 + B_0r) + T, lambda = max B_ab/((3^n - 1)/2 - 2^(r-1)) over a + b = r, where
     B_ab is h_1^a h_2^b max |D_1^a D_2^b f|, Lambda_3 = 2, m_3 = 3/16, Lambda_4 < 5.01, m_4 < 0.227, Lambda_5 < 12.6, m_5 <
-    0.254, Lambda_6 < 31.1, m_6 < 0.275, T = min(B_21, B_12, B_22/4)/16 for r = 3, B_22/64 for r = 4, below 0.047 max B_ab for r = 5,
-    0.156 max B_ab for r = 6 (a, b >= 2). d = 3 alike, with all edges and faces (constructions/relu/_coons_plan).
+    0.254, Lambda_6 < 31.1, m_6 < 0.275, T = min(B_21, B_12, B_22/4)/16 for r = 3, B_22/64 for r = 4, below 0.047 max B_ab for r
+    = 5, 0.156 max B_ab for r = 6 (a, b >= 2). d = 3 alike, with all edges and faces (constructions/relu/_coons_plan).
     Ramps, products and rounding are in the budget, and no point of the domain is left out.
     Exact weights; evaluated exactly or by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers for r = 2;
     6 N + O(r^2 M) (r = 3: 55 M) and O(r log(1/eps)) more for r >= 3; about 3 N^2 + 176 M^2 weights for d = 2, 3 N^3 + 368 M^3
