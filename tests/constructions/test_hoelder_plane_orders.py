@@ -147,6 +147,10 @@ def test_the_network_is_the_surface_at_every_point_up_to_what_is_stated(f, cells
     check_surface(f, cells, steps, order, 12 if order < 6 else 4)
 
 
+def test_the_highest_order_is_its_surface_too():
+    check_surface(PLANE, 3, 9, 8, 3)
+
+
 # -- constants against functions that attain them, and random ones --------------------------------------------------------
 
 
