@@ -1,102 +1,116 @@
-"""What does a curve through coded values along a line of a fine grid miss of f? Windows, bubbles, proved constants.
+"""How much of a smooth f do bubbles of coded values miss on edges and faces of fine cells? Proved constants.
 
-A line of N M nodes in patches of M. On the step [k, k + 1], x = k + u, the bubble of a window of r nodes s, .., s + r - 1 is
-    (1 - I) p = p - chord of p = u (1 - u) Q(u),    p the polynomial of degree r - 1 through the values of the window,
-I linear interpolation at the ends of the step, kappa = k - s. The window lies in one patch: for a step inside a patch
-0 <= kappa <= r - 2. A step from one patch to the next has the mean of two bubbles, of the last r nodes of the one patch
-(kappa = r - 1) and of the first r nodes of the other (kappa = -1).
+On the step [k, k + 1] of a line, x = k + u, let p be the polynomial through a window of r values of f, at s, .., s + r - 1, and
+kappa = k - s. For a step inside a patch 0 <= kappa <= r - 2. A step from one patch to the next has the mean of two bubbles,
+of the last nodes of the one patch (kappa = r - 1) and of the first nodes of the other (kappa = -1).
 
-Statement. Let |f^(r)| <= K (steps of length 1), w = (x - s) .. (x - s - r + 1). On a step
-    |(1 - I)(f - p)| <= max |(1 - I) w| K/r!,
+Statement, edges. Let |f^(r)| <= K (steps of length 1), w = (x - s) .. (x - s - r + 1). On a step
+    |(1 - I)(f - p)| <= max |(1 - I) w| K/r!   for every kappa,
 for the mean of two bubbles with the mean of both |(1 - I) w| at u. Equality for one bubble and f^(r) constant. Proof. kappa
-inside: f - p is 0 at the ends, and equal to w f^(r)(xi)/r!. kappa = r - 1: first let f^(r) >= 0. By Rolle (f - p)'' has r - 2
-zeros eta_i between the nodes, so at x beyond them it is prod (x - eta_i) times a divided difference of order r - 2, which is a
-mean of f^(r): it is >= 0, and (1 - I)(f - p) = -u (1 - u)/2 (f - p)''(xi) <= 0. A functional that has one sign on all f with
-f^(r) >= 0 is, for |f^(r)| <= K, largest for K x^r/r!, whose f - p is K w/r!. kappa = -1: reflected. Source: derived;
-interpolation remainders.
+inside: f - p is 0 at the ends, and equal to w f^(r)(xi)/r!. Others: first let f^(r) >= 0. By Rolle (f - p)'' has r - 2 zeros
+eta_i between the nodes, so at x beyond them it is prod (x - eta_i) times a divided difference of order r - 2, which is a mean
+of f^(r): it has one sign, and (1 - I)(f - p) = -u (1 - u)/2 (f - p)''(xi). A functional with one sign on all f with f^(r) >= 0
+is, for |f^(r)| <= K, largest for K x^r/r!, whose f - p is K w/r!.
+
+Statement, faces. Let p be the polynomial of total degree < r of the window (_coons_bubbles), r >= 5, of the values of f. With
+E_k = max |(1 - I) w_k|/k! and P_a = max |(1 - I) C(x, a)| over all steps that see a window of r - 2 nodes,
+    |(1 - I_1)(1 - I_2)(f - p)| <= E_(r-2) B_(r-2,2)/8 + sum_{2 <= a <= r-3} P_a E_(r-a) B_(a,r-a),   |D^(a,b) f| <= B_ab,
+or the same with the axes changed over. Proof. L_k being interpolation in k nodes of the window, (1 - I_1) f is (1 - I_1)(1 -
+L_(r-2)) f plus the sum over a < r - 2 of (1 - I_1) C(., a) D_1^a f(s), 0 for a < 2; apply 1 - I_2, and subtract p = the sum
+over a of C(., a) D_1^a L_(r-a) f(s), as far as it matters. The first term: edges, for (1 - I_2) f, |(1 - I) g| <= max |g''|/8.
+The others: edges along axis 2, in the first r - a nodes of the window, for D_1^a f(s), a mean of derivatives.
+Where there is no bubble (2 |S| >= r), |prod (1 - I_k) f| <= prod c_(a_k) B_a, a in {1, 2}^S, c_1 = 1/2, c_2 = 1/8.
+Source: derived; interpolation remainders.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from math import factorial
+from itertools import product
+from math import comb, inf, prod
 
 import numpy as np
-from flint import fmpq, fmpq_poly
+from flint import fmpq_poly
 
 from approx.numbers import to_float
-from constructions.relu._newton_windows import bubbles, newton, node_product, pieces, window
+from constructions.relu._coons_bubbles import Index, bent, parts, stencils, tables, views_of, width
+from constructions.relu._newton_windows import newton, pieces
 
 _PIECES = 32
-
-
-def windows(cells: int, steps: int, order: int) -> np.ndarray:
-    """(2, N M - 1): the first nodes of the two windows of every step, equal for steps inside a patch.
-
-    Windows of patches 2, 3, 6, 7, .. are mirrored, as those patches are passed backwards.
-    """
-    found = np.empty((2, cells * steps - 1), dtype=np.int64)
-    for i in range(cells * steps - 1):
-        patch, k = divmod(i, steps)
-        if k == steps - 1:
-            found[:, i] = patch * steps + steps - order, (patch + 1) * steps
-        elif patch // 2 % 2:
-            found[:, i] = patch * steps + steps - order - window(steps - 2 - k, steps - 1, order)
-        else:
-            found[:, i] = patch * steps + window(k, steps - 1, order)
-    return found
-
-
-@cache
-def node_bubble(order: int, kappa: int, more: int = 0) -> tuple[fmpq, ...]:
-    """The coefficients of (1 - I)(f - p)/(u (1 - u)), of degree order - 2 + more, for f = (u - 1/2)^(r + more).
-
-    p is what division by w leaves of f; for more = 0, f - p = w.
-    """
-    w = newton(order + 1, kappa)[order] * factorial(order)
-    power = fmpq_poly([fmpq(-1, 2), 1]) ** (order + more)
-    missing = power - divmod(power, w)[1]
-    rest = missing - fmpq_poly([missing(fmpq(0)), missing(fmpq(1)) - missing(fmpq(0))])
-    quotient = divmod(rest, fmpq_poly([0, 1, -1]))[0]
-    return tuple(quotient[i] for i in range(order - 1 + more))
+#: Parts per axis of a cell, by the number of axes of an S-face.
+_PARTS = {1: 32, 2: 8}
 
 
 @cache
 def missed(order: int, crossing: bool) -> float:
     """An upper bound of |(1 - I)(f - p)| for |f^(r)| <= 1 on steps between patches, or inside of them."""
     if not crossing:
-        return max(node_product(order, kappa) for kappa in range(order - 1)) / factorial(order) * (1 + 2.0**-50)
+        return max(largest(_product_bent(order, kappa)) for kappa in range(order - 1)) * (1 + 2.0**-50)
     # Both have one sign on the step; (1 - I) w at kappa = -1 has that of (-1)^r at kappa = r - 1.
-    after, before = (fmpq_poly(list(node_bubble(order, k))) for k in (order - 1, -1))
-    mean = fmpq_poly([0, 1, -1]) * (after + (-1) ** order * before) / 2
-    return largest(mean) / factorial(order) * (1 + 2.0**-50)
+    return largest((_product_bent(order, order - 1) + (-1) ** order * _product_bent(order, -1)) / 2) * (1 + 2.0**-50)
+
+
+def _product_bent(order: int, kappa: int) -> fmpq_poly:
+    """(1 - I) w/r!."""
+    return bent(newton(order + 1, kappa)[order])
 
 
 @cache
-def swing(order: int) -> float:
-    """An upper bound of |(1 - I) p| for values of size 1 at the nodes of a window, on all steps."""
-    most = 0.0
-    for kappa in range(-1, order):
-        parts = [p for p in _by_nodes(order, kappa) if p != 0]
-        table = np.array([[max(abs(to_float(v)) for v in piece) for piece in _cut(p)] for p in parts])
-        most = max(most, float(table.sum(axis=0).max()))
+def _beyond(order: int, size: int) -> float:
+    """E_k for windows of this size."""
+    return max(largest(_product_bent(order, kappa)) for kappa in range(-1, size)) * (1 + 2.0**-50)
+
+
+#: c_1, c_2.
+_STEP = {1: 0.5, 2: 0.125}
+
+
+def left_out(order: int, count: int, size: Callable[[Index], float]) -> float:
+    """A bound of |prod_{k in S} (1 - I_k)(f - p)|, S of `count` >= 2 axes; size(a) bounds |D^a f| for a on S, |a| >= r."""
+    if 2 * count >= order:
+        chosen = [a for a in product((1, 2), repeat=count) if sum(a) >= order]
+        return min((prod(_STEP[n] for n in a) * size(a) for a in chosen), default=inf) * (1 + 2.0**-50)
+    found = []
+    for turned in (1, -1):
+        total = _beyond(order - 2, order - 2) / 8 * size((order - 2, 2)[::turned])
+        for a in range(2, order - 2):
+            peak = max(largest(bent(newton(a + 1, kappa)[a])) for kappa in range(-1, order - 2))
+            total += peak * _beyond(order - a, order - 2) * size((a, order - a)[::turned])
+        found.append(total)
+    return min(found) * (1 + 2.0**-45)
+
+
+@cache
+def swing(order: int, count: int) -> float:
+    """An upper bound of |prod_{k in S} (1 - I_k) p| for values of size 1 at the nodes of a window, on all S-faces."""
+    functions, most = parts(order, count), 0.0
+    if not functions:
+        return most
+    known = tables(functions, _PARTS[count], order - 1)
+    for views in views_of(order, count):
+        if any(odd for _, odd in views):
+            continue  # reflected
+        weights = np.zeros((width(order, count),) * count + (len(functions),))
+        for number, row in enumerate(stencils(order, views).values()):
+            for j, weight in row.items():
+                weights[(*j, number)] = to_float(weight)
+        weights = weights.reshape(-1, len(functions))
+        pieces_of = np.abs(weights @ known) + 2.0**-45 * (np.abs(weights) @ np.abs(known))
+        # On each part of the face the largest Bernstein coefficient bounds what a node contributes.
+        on_parts = pieces_of.reshape(len(weights), _PARTS[count] ** count, -1).max(axis=2)
+        most = max(most, float(on_parts.sum(axis=0).max()))
     return most * (1 + 2.0**-40)
 
 
-def _by_nodes(order: int, kappa: int) -> list[fmpq_poly]:
-    """The bubbles of the values 1 at one node of the window, 0 at the others."""
-    rows = [fmpq_poly([0, 1, -1]) * fmpq_poly(list(row)) for row in bubbles(order, kappa, False)]
-    found = [fmpq_poly([0]) for _ in range(order)]
-    for i in range(2, order):  # D^i has the weight (-1)^(i-j) C(i, j) at node j
-        for j in range(i + 1):
-            found[j] += rows[i] * ((-1) ** (i - j) * factorial(i) // (factorial(j) * factorial(i - j)))
-    return found
-
-
-def _cut(p: fmpq_poly) -> list[list[fmpq]]:
-    return pieces(p, _PIECES, max(p.degree(), 1))
+@cache
+def growth(order: int, dimension: int) -> float:
+    """Lambda: how much errors of values grow on a cell, at most."""
+    counts = [c for c in range(1, dimension + 1) if parts(order, c)]
+    return (1 + sum(comb(dimension, c) * swing(order, c) for c in counts)) * (1 + 2.0**-50)
 
 
 def largest(p: fmpq_poly) -> float:
     """An upper bound of |p| on [0, 1]."""
-    return max(abs(to_float(v)) for piece in _cut(p) for v in piece) * (1 + 2.0**-40)
+    degree = max(p.degree(), 1)
+    return max(abs(to_float(v)) for piece in pieces(p, _PIECES, degree) for v in piece) * (1 + 2.0**-40)

@@ -16,8 +16,8 @@ from approx.networks import Network
 from approx.targets import Target
 from constructions.relu._coons_codes import Leads, digit_counts, levels_of
 from constructions.relu._coons_enclosure import CoonsSearch, coons_values
-from constructions.relu._coons_network import coons_network, surface_offset
-from constructions.relu._coons_plan import MOST_NODES, CoonsPlan
+from constructions.relu._coons_network import above, coons_network, total_size
+from constructions.relu._coons_plan import HIGHEST, MOST_NODES, CoonsPlan
 from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._patch_codes import classes, digits_of, put_class
 from constructions.relu._patch_reader import code_tables, enclosed, grid_of
@@ -32,48 +32,47 @@ _MOST_TERMS = 200
 
 def read_coons(network: Network, target: Target) -> CoonsPlan | None:
     """The plan of a network that is exactly such a two-scale network on the target's box, else None; O(weights)."""
-    return FORMS.plan(network, target) if target.dimension == 2 else None
+    return FORMS.plan(network, target) if target.dimension in HIGHEST else None
 
 
 def _plan(rows: Rows, network: Network, target: Target) -> CoonsPlan:
+    d = target.dimension
     cells, steps = grid_of(dict(rows[0][2])[0], rows[0][1], target)
-    if (cells * steps) ** 2 > MOST_NODES:
+    if (cells * steps) ** d > MOST_NODES:
         raise ValueError("more nodes than are built")
     _, base, output = rows[-1]
-    inputs = dict(term for term in output if term[0] < 2)
+    inputs = dict(term for term in output if term[0] < d)
     slopes = [
         inputs.get(k, fmpq(0)) * (high - low) / (cells * steps - 1) for k, (low, high) in enumerate(target.domain)
     ]
     base += sum((inputs.get(k, fmpq(0)) * low for k, low in enumerate(target.domain.lower)), fmpq(0))
-    [quantum] = [w for u, w in output if u >= 2]
-    leads = _leads(rows, steps)
-    count = int(digit_counts(steps, leads)[0].sum())
-    levels = np.zeros((cells * steps,) * 2, dtype=np.int64)
-    for parities, [codes] in zip(classes(2), code_tables(rows, network, cells, 1 + 4 * (steps + 1)), strict=True):
-        found = levels_of(digits_of(codes, count), steps, leads)
-        put_class(levels, cells, steps, parities, local_nodes(steps, 2), found)
+    [quantum] = [w for u, w in output if u >= d]
+    leads = _leads(rows, steps, d)
+    count = int(digit_counts(steps, d, leads)[0].sum())
+    levels = np.zeros((cells * steps,) * d, dtype=np.int64)
+    for parities, [codes] in zip(classes(d), code_tables(rows, network, cells, 1 + 2 * d * (steps + 1)), strict=True):
+        found = levels_of(digits_of(codes, count), steps, d, leads)
+        put_class(levels, cells, steps, parities, local_nodes(steps, d), found)
     numbers = exact_number(quantum), levels, tuple(exact_number(s) for s in slopes)
-    base += quantum * surface_offset(CoonsPlan(cells, steps, 1, 0.0, *numbers, len(leads)))
+    base += quantum * above(total_size(CoonsPlan(cells, steps, 1, 0.0, *numbers, len(leads))))
     return CoonsPlan(cells, steps, 1, exact_number(base), *numbers, len(leads))
 
 
-def _leads(rows: Rows, steps: int) -> Leads:
-    """From the units of the levels on the first line of the first class's patch: digits have weights of -3^j, in pairs."""
+def _leads(rows: Rows, steps: int, dimension: int) -> Leads:
+    """From the units of the levels on the first two lines of the first patch: digits have weights of -3^j, in pairs."""
     units: list[int] = []
     counts: list[int] = []
-    reads = 0
-    for unit, (_, _, terms) in enumerate(rows, 2):
+    for unit, (_, _, terms) in enumerate(rows, dimension):
         known = {u for u, _ in terms if u in units}
-        if len(terms) > _MOST_TERMS or (units and units[-1] not in known):
+        if len(terms) > _MOST_TERMS or (units and not known):
             continue
         count = _digits([w for u, w in terms if u not in known])
         if count > 1 or (count and units):
-            reads = len(known)
             units.append(unit)
             counts.append(count)
-            if len(units) == steps:
-                # A level is read from those before, r of them when there are as many.
-                return tuple(counts[:reads] if steps > 3 else counts)
+            if len(units) == 2 * steps:
+                # The last one has a difference D_(d-1) D_d^(r-1), of 2 r levels.
+                return tuple(counts[: (len(known) + 1) // 2])
     raise ValueError("no levels")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from approx.approximant import BudgetItem
 from approx.errors import InputError, UnreachableError
 from approx.targets import Target
+from constructions.relu._coons_network import node_weights
 from constructions.relu._coons_plan import MOST_NODES, CoonsPlan, fit_coons
 from constructions.relu._coons_plan import between_nodes as between_curves
 from constructions.relu._hoelder_patch_plan import BentPatches, between_nodes, fit_bent
@@ -15,9 +16,8 @@ from constructions.relu._patch_search import check_grid, patch_grid
 from constructions.relu._two_scale_search import MAXIMUM_NODES, proved_bound
 
 Found = tuple[BentPatches, tuple[BudgetItem, ...]]
-#: Weights of a node in all 2^d classes over those of a patch; order 2 by the number of variables, orders 3, 4 in two.
+#: Weights of a node in all 2^d classes over those of a patch, for order 2.
 _BALANCE = {2: 4 * 44 / 3, 3: 8 * 46 / 3}
-_CURVED_BALANCE = {3: 4 * 63 / 3, 4: 4 * 82 / 3}
 
 
 def given_bent(method: str, target: Target, order: int, cells: Any, steps: Any) -> Found:
@@ -36,7 +36,7 @@ def search_bent(method: str, target: Target, order: int, goal: float, share: flo
     d = target.dimension
     missed = between_nodes(target, 1) if order == 2 else between_curves(target, order, 1)
     nodes = max(3.0 * order, 1 + (missed / goal) ** (1 / order))
-    balance = _BALANCE[d] if order == 2 else _CURVED_BALANCE[order]
+    balance = _BALANCE[d] if order == 2 else 2**d * node_weights(order, d) / 3
     for _ in range(40):
         if not nodes**d <= _most(order):
             break

@@ -25,7 +25,7 @@ from constructions.relu._node_values import node_values
 Array = np.ndarray
 Index = tuple[int, ...]
 _UNIT = 2.0**-53
-#: By the number of variables: the order T of remainders, and how many panels an axis may have.
+#: By the number of variables: the order T of remainders, and how many panels an axis may have (twice as many for a larger T).
 _ORDER = {2: 12, 3: 10}
 _MOST = {2: 64, 3: 16}
 #: Remainders are this share of the change of f over a fine step squared, if as many panels are allowed.
@@ -36,12 +36,13 @@ _CHUNK, _BITS = 1 << 14, 100
 class SmoothBoxes:
     """Values and second derivatives on grids: places are numerators / total of the box, per axis."""
 
-    def __init__(self, target: Target, steps: int) -> None:
-        """`steps` is the number of steps per axis of a grid, O(h^2) of which is what values are wanted for."""
+    def __init__(self, target: Target, steps: int, more: int = 0) -> None:
+        """`steps` is the number of steps per axis of a grid, O(h^2) of which is what values are wanted for; T + more is T."""
         self._target = target
         analytic = not target.assumptions and target.dimension in _ORDER
-        count, self._enough = _count(target, _WANTED / steps**2) if analytic else (0, False)
-        self._panels = _panels(target, count) if analytic else None
+        self._order = _ORDER.get(target.dimension, 0) + more
+        count, self._enough = _count(target, self._order, _WANTED / steps**2) if analytic else (0, False)
+        self._panels = _panels(target, self._order, count) if analytic else None
 
     def values(self, numerators: Array, total: int, planned: int = 0) -> tuple[Array, float]:
         """(float64 values of f at places (n, d), proved bound of their errors); `planned`: how many there will be in all."""
@@ -77,6 +78,12 @@ class SmoothBoxes:
         """Whether there are Taylor coefficients."""
         return self._panels is not None
 
+    def largest(self, axes: Index, steps: int) -> float:
+        """A proved bound of |h_k h_l .. D_k D_l .. f| on the box; h is 1/steps of it."""
+        if self._panels is None or len(axes) >= self._order:
+            return self._bound(axes, steps)
+        return self._panels.largest(axes, steps)
+
     def derivatives(self, axes: Index, numerators: Array, total: int, steps: int) -> tuple[Array, float]:
         """(h_k h_l .. D_k D_l .. f for these axes at places (n, d), proved bound of their errors); h is 1/steps of the box."""
         if self._panels is None:
@@ -85,9 +92,9 @@ class SmoothBoxes:
 
 
 @lru_cache(maxsize=4)
-def smooth_boxes(target: Target, steps: int) -> SmoothBoxes:
+def smooth_boxes(target: Target, steps: int, more: int = 0) -> SmoothBoxes:
     """The SmoothBoxes of a target; the last few are kept."""
-    return SmoothBoxes(target, steps)
+    return SmoothBoxes(target, steps, more)
 
 
 class _Panels:
@@ -118,9 +125,10 @@ class _Panels:
         return sum(_lowered(a, axes)[0] * r for a, r in self._rest.items())  # type: ignore[return-value]
 
     def _sup(self, axes: Index, lacking: Array) -> float:
-        """A bound of |w_k w_l w_m D_k D_l D_m f| on all panels."""
+        """A bound of |w_k w_l .. D_k D_l .. f| on all panels, for fewer than T axes."""
         terms = sum(np.abs(c) for c in self._derivative(axes).values())
-        terms = terms * (1 + 2.0**-40) + self._order**3 * lacking  # coefficients grow by factors of at most T each time
+        # Coefficients grow by factors of at most T each time.
+        terms = terms * (1 + 2.0**-40) + self._order ** len(axes) * lacking
         return float((terms + self._remainder(axes)).max()) * (1 + 2.0**-40)
 
     def _derivative_error(self, polynomial: dict[Index, Array], axes: Index) -> float:
@@ -136,6 +144,9 @@ class _Panels:
         step = 2.0 * self._count / steps  # h in units of w, on all axes
         found = self._evaluated(list(self._derived.values()), numerators, total) * step**2
         return found, (self._lost * step**2 + self._change * step**3 / 2) * (1 + 2.0**-40)
+
+    def largest(self, axes: Index, steps: int) -> float:
+        return self._sup(axes, self._lacking) * (2.0 * self._count / steps) ** len(axes) * (1 + 2.0**-40)
 
     def derivatives(self, axes: Index, numerators: Array, total: int, steps: int) -> tuple[Array, float]:
         scale = (2.0 * self._count / steps) ** len(axes)
@@ -177,27 +188,26 @@ def _horner(polynomial: dict[Index, Array], first: Index, places: list[Array], p
 
 
 @lru_cache(maxsize=8)
-def _count(target: Target, wanted: float) -> tuple[int, bool]:
+def _count(target: Target, order: int, wanted: float) -> tuple[int, bool]:
     """(panels per axis, whether remainders are as small as wanted then) from a few panels: a guess, nothing rests on it."""
-    count = 2
-    while not _remainder_is_small(target, count, wanted):
-        if count == _MOST[target.dimension]:
+    count, most = 2, _MOST[target.dimension] * (1 if order == _ORDER[target.dimension] else 2)
+    while not _remainder_is_small(target, order, count, wanted):
+        if count == most:
             return count, False
         count *= 2
     return count, True
 
 
 @lru_cache(maxsize=4)
-def _panels(target: Target, count: int) -> _Panels | None:
+def _panels(target: Target, order: int, count: int) -> _Panels | None:
     """The panels; None where f has no such coefficients."""
     d = target.dimension
-    order = _ORDER[d]
     indices = [a for a in itertools.product(range(order + 1), repeat=d) if sum(a) <= order]
     coefficients = {a: np.empty(count**d) for a in indices if sum(a) < order}
     rest = {a: np.empty(count**d) for a in indices if sum(a) == order}
     lacking = np.empty(count**d)
     for number, place in enumerate(itertools.product(range(count), repeat=d)):
-        point, box = _jets(target, place, count)
+        point, box = _jets(target, order, place, count)
         if not all(c.is_finite() for c in (*point.values(), *box.values())):
             return None
         with working_precision(_BITS):
@@ -211,23 +221,22 @@ def _panels(target: Target, count: int) -> _Panels | None:
     return _Panels(count, coefficients, lacking, rest)
 
 
-def _remainder_is_small(target: Target, count: int, wanted: float) -> bool:
+def _remainder_is_small(target: Target, order: int, count: int, wanted: float) -> bool:
     chosen = sorted({0, count // 3, count // 2, count - 1})
     for place in itertools.product(chosen, repeat=target.dimension):
-        box = _jets(target, place, count)[1]
+        box = _jets(target, order, place, count)[1]
         if not all(c.is_finite() for c in box.values()):
             return False
         degrees = {a: sum(a) for a in box}
-        rest = sum(float_up(abs(c)) for a, c in box.items() if degrees[a] == _ORDER[target.dimension])
+        rest = sum(float_up(abs(c)) for a, c in box.items() if degrees[a] == order)
         # Over the whole box f changes by count times as much, or more.
         if rest > wanted * count * max(float_up(abs(c)) for a, c in box.items() if degrees[a] > 0):
             return False
     return True
 
 
-def _jets(target: Target, place: Index, count: int) -> tuple[dict[Index, arb], dict[Index, arb]]:
+def _jets(target: Target, order: int, place: Index, count: int) -> tuple[dict[Index, arb], dict[Index, arb]]:
     """The c_a at a panel's centre, |a| < T, and the c_a over the panel, |a| <= T."""
-    order = _ORDER[target.dimension]
     with working_precision(_BITS):
         middle, box, halves = [], [], []
         for (low, high), i in zip(target.domain, place, strict=True):

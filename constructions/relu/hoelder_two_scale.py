@@ -12,8 +12,7 @@ from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 from constructions.relu._coons_network import coons_network
-from constructions.relu._coons_plan import ORDERS as CURVED
-from constructions.relu._coons_plan import CoonsPlan
+from constructions.relu._coons_plan import HIGHEST, CoonsPlan
 from constructions.relu._coons_reader import FORMS as COONS
 from constructions.relu._difference_fit import fit_differences, smoothness
 from constructions.relu._difference_forms import FORMS as DIFFERENCES
@@ -36,7 +35,7 @@ NAME = "hoelder-two-scale"
 DESCRIPTION = {
     "name": NAME,
     "activations": ("relu",),
-    "needs": "bounded derivatives of order r: one variable, r = 2 .. 8; two, r = 2, 3, 4; three, r = 2",
+    "needs": "bounded derivatives of order r: one or two variables, r = 2 .. 8; three, r = 2 .. 6",
     "guarantee": "sup |f - net| <= eps, proved: O(h^r max |D^r f|), h = side/(N M); 3/8 h^2 max |f''| for r = 2, d = 1",
     "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (d = 1, form='narrow': width 6, 10 for r > 2); "
     "discontinuous in f",
@@ -61,28 +60,30 @@ def hoelder_two_scale(
     network is the polygon (r = 2) or the polynomial of degree r - 1 through r neighbouring values (r >= 3; r products in all).
     d = 2, 3 (r = 2): N^d patches of M^d nodes; nodal values are an affine function + lambda Q, Q integers whose second
     differences, mixed ones as well, are two ternary digits each; the network is their interpolant on simplices at every x.
-    d = 2, r = 3, 4: differences of order r are three ternary digits each; in every fine cell the network is the Coons patch of
-    polynomials of degree r - 1 along its edges, through r coded values of a line each; 4 r - 5 products in all.
+    d = 2, 3, r >= 3: differences of order r are n ternary digits each (r = 3, 4: n = 3; 5, 6: 4; 7: 5; 8: 6); in every fine
+    cell the network is the Coons patch of polynomials of degree r - 1 along its edges, through r coded values of a line each,
+    and, for r >= 5, of total degree r - 1 on its faces; d = 2: 4 r - 5 products, (r - 4)(r - 3)/2 more for r >= 5.
     Guarantee (proved): sup |f - net| <= bound <= eps. d = 1, r = 2: lambda/2 at the nodes, h^2/8 max |f''| between them, lambda
     about h^2 max |f''|/2. r >= 3: Lambda_r lambda/2 + omega_r h^r max |f^(r)|, lambda about h^r max |f^(r)|/2^(r-1),
     Lambda_3 = 5/4, omega_3 < 0.065. d = 2, 3: lambda/2 + sum_{k,l} b_kl/8, lambda = max b_kl/3, b_kl = h_k h_l max |D_k D_l f|.
-    d = 2, r = 3, 4: Lambda_r lambda/2 + m_r (B_r0 + B_0r) + T, lambda = max B_ab/(13 - 2^(r-1)) over a + b = r, where B_ab is
-    h_1^a h_2^b max |D_1^a D_2^b f|, Lambda_3 = 2, m_3 = 3/16, Lambda_4 < 5.01, m_4 < 0.227, T = min(B_21, B_12, B_22/4)/16 for
-    r = 3, B_22/64 for r = 4.
+    d = 2, r >= 3: Lambda_r lambda/2 + m_r (B_r0 + B_0r) + T, lambda = max B_ab/((3^n - 1)/2 - 2^(r-1)) over a + b = r, where
+    B_ab is h_1^a h_2^b max |D_1^a D_2^b f|, Lambda_3 = 2, m_3 = 3/16, Lambda_4 < 5.01, m_4 < 0.227, Lambda_5 < 12.6, m_5 <
+    0.254, Lambda_6 < 31.1, m_6 < 0.275, T = min(B_21, B_12, B_22/4)/16 for r = 3, B_22/64 for r = 4, below 0.047 max B_ab for r
+    = 5, 0.156 max B_ab for r = 6 (a, b >= 2). d = 3 alike, with all edges and faces (constructions/relu/_coons_plan).
     Ramps, products and rounding are in the budget, and no point of the domain is left out.
     Exact weights; evaluated exactly or by structure. Cost: about 6 N + 36 M weights, 9 M + 2 log2 N hidden layers for r = 2;
     6 N + O(r^2 M) (r = 3: 55 M) and O(r log(1/eps)) more for r >= 3; about 3 N^2 + 176 M^2 weights for d = 2, 3 N^3 + 368 M^3
-    for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more (d = 2, r = 3: 3 N^2 + 252 M^2, r = 4: 3 N^2 + 328 M^2, 9 M^2
-    layers, and O(M + r^2 log(1/eps)) more). With M^d ~ N^(rate d^2/r - d): error O(W^-rate), depth O(W^(rate d/r - 1));
-    rate = 2 r/d is the fastest there is.
+    for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more (d = 2, r = 3: 3 N^2 + 252 M^2, r = 4: 328 M^2, r = 5: 536 M^2, r =
+    6: 776 M^2; d = 3, r = 3: 3 N^3 + 608 M^3, r = 4: 832 M^3; 3 n M^d layers; O(M^(d-1) + r^d log(1/eps)) more). With M^d ~
+    N^(rate d^2/r - d): error O(W^-rate), depth O(W^(rate d/r - 1)); rate = 2 r/d is the fastest there is.
     form="narrow" (d = 1, rate 2 r): standard fully-connected form, no skips, of constant width whatever N and M are. r = 2: the
     same function, width 6, about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers. r >= 3: width 10 for every r, the
     same piecewise polynomial and bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden
     layers, and O(r log(1/eps)) more of both: differences are packed in one number, and 2 (r - 1) products follow each other.
     cells and steps fix N and M (then the bound is what it is); for d > 1 N >= 3 and M >= 3 is odd, M >= r.
     Raises InputError (eps, order, rate outside (r/d, 2 r/d], form, cells, steps), RegularityError beyond 3 variables, for
-    orders above 4 in two and above 2 in three, or without bounded derivatives of this order, UnreachableError beyond 60,000,000
-    fine nodes (250,000,000 for d = 2, r >= 3) or the accuracy of values, float64 for r = 2 or d > 1, else 2^-54 of the largest.
+    orders above 8, above 6 in three, or without bounded derivatives of this order, UnreachableError beyond 60,000,000
+    fine nodes (250,000,000 for d > 1, r >= 3) or the accuracy of values, float64 for r = 2 or d > 1, else 2^-54 of the largest.
     Source: P19, deep discontinuous phase; coded differences, polynomials between nodes and the bounds are derived here.
     """
     goal = to_float(to_fmpq(eps))
@@ -93,11 +94,11 @@ def hoelder_two_scale(
     d = target.dimension
     if d > 3:
         raise RegularityError(f"{NAME}: needs 1 to 3 variables, the target has {d}")
-    most = {1: ORDERS[-1], 2: CURVED[-1], 3: 2}[d]
+    most = {1: ORDERS[-1], **HIGHEST}[d]
     if order > most:
-        built = "order 2 is" if most == 2 else f"orders 2 to {most} are"
         raise RegularityError(
-            f"{NAME}: order {order} is not built in {d} variables, {built}; 'local-taylor' has it, at rates up to r/d"
+            f"{NAME}: order {order} is not built in {d} variables, orders 2 to {most} are; 'local-taylor' has it, at rates up "
+            "to r/d"
         )
     power = _rate(to_fmpq(2 * order) / d if rate is None else rate, order, d)
     if form not in ("skips", "narrow"):

@@ -1,9 +1,10 @@
-"""Are two-scale networks of order 3 and 4 in the plane the Coons patches that they are said to be, at error O(W^-r)?"""
+"""Are two-scale networks of orders 3 to 8 in the plane the Coons patches that they are said to be, at error O(W^-r)?"""
 
 import dataclasses
 import itertools
 from fractions import Fraction
-from math import factorial
+from math import comb, factorial, prod
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,11 +20,12 @@ from approx.evaluation import evaluate_exact
 from approx.numbers import float_up, to_arb
 from constructions.promises import promise
 from constructions.relu import _coons_network, hoelder_two_scale
+from constructions.relu._coons_bubbles import parts, views_of, windows
 from constructions.relu._coons_codes import class_digits, leads_of, level_bound, levels_of, numbers_of, summed
-from constructions.relu._coons_curves import missed, swing, windows
+from constructions.relu._coons_curves import growth, left_out, missed, swing
 from constructions.relu._coons_enclosure import CoonsSearch, coons_values
 from constructions.relu._coons_network import coons_layers, coons_network, coons_weights
-from constructions.relu._coons_plan import LARGEST, derivative_size, fit_coons, kinds
+from constructions.relu._coons_plan import derivative_size, difference, fit_coons, kinds, largest_difference
 from constructions.relu._coons_reader import read_coons
 from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._hoelder_patch_reader import read_bent
@@ -35,90 +37,96 @@ PLANE = Target("sin(3*x+y)*exp(-y)", [(0, 1), (-1, 2)])
 CUBIC = Target("x**3*y - 2*x*y + 5*x", [("1/3", 2), (0, 1)])
 HUMP = Target("cos(4*x)*cos(3*y) + 1000", [(0, 1), (0, 1)])
 CASES = [(PLANE, 3, 3, 3), (PLANE, 6, 5, 3), (CUBIC, 5, 5, 3), (HUMP, 8, 3, 3), (PLANE, 5, 5, 4), (HUMP, 3, 7, 4)]
-FINE = [(PLANE, 12, 5, 3), (HUMP, 9, 7, 3), (PLANE, 8, 7, 4)]
+CASES += [(PLANE, 4, 5, 5), (HUMP, 3, 7, 5), (PLANE, 5, 7, 6), (PLANE, 3, 7, 7)]
+FINE = [(PLANE, 12, 5, 3), (HUMP, 9, 7, 3), (PLANE, 8, 7, 4), (PLANE, 8, 7, 5), (HUMP, 12, 5, 5), (PLANE, 12, 7, 6)]
 WAVE = Target("sin(35*x+20*y)", [(0, 1), (0, 1)])
 every_case = pytest.mark.parametrize(("f", "cells", "steps", "order"), CASES)
 
 
 def sample(f, count, seed=1):
     ends = f.domain.floats()
-    return ends[:, 0] + np.random.default_rng(seed).random((count, 2)) * (ends[:, 1] - ends[:, 0])
+    return ends[:, 0] + np.random.default_rng(seed).random((count, len(ends))) * (ends[:, 1] - ends[:, 0])
 
 
 # -- an oracle that is written from the statement -----------------------------------------------------------------------
 
 
-def windows_of(plan, step):
-    """The nodes of the window, or of the two windows, of a step."""
-    m, r = plan.steps, plan.order
+def windows_of(plan, step, size):
+    """(corner, direction) of the window, or of the two windows, of a step: `size` nodes of a patch, as central as it allows."""
+    m = plan.steps
     patch, k = divmod(step, m)
-    first = patch * m
-    if k == m - 1:
-        return [range(first + m - r, first + m), range(first + m, first + m + r)]
-    mirrored = patch // 2 % 2 == 1
-    k = m - 2 - k if mirrored else k
-    start = min(max(k - (r - 1) // 2, 0), m - r)
-    nodes = [start + i for i in range(r)]
-    return [[first + (m - 1 - n if mirrored else n) for n in nodes]]
+    found = []
+    for own, j in [(patch, k)] if k < m - 1 else [(patch, k), (patch + 1, -1)]:
+        first, mirrored = own * m, own // 2 % 2 == 1
+        start = min(max((m - 2 - j if mirrored else j) - (size - 1) // 2, 0), m - size)
+        found.append((first + m - 1 - start, -1) if mirrored else (first + start, 1))
+    return found
 
 
-def bubble(plan, line, step, u):
-    """(1 - I) p on a step, the mean over its windows; line: levels along the line, Lagrange's formula."""
-    found = Fraction(0)
-    chosen = windows_of(plan, step)
-    for nodes in chosen:
+def on_triangle(values, t, n):
+    """The polynomial of total degree n through values at i >= 0, |i| <= n: Lagrange's formula on the principal lattice."""
+    total = Fraction(0)
+    for i in itertools.product(range(n + 1), repeat=len(t)):
+        if sum(i) <= n:
+            term = Fraction(values(i))
+            for k, x in zip((*i, n - sum(i)), (*t, n - sum(t)), strict=True):
+                for s in range(k):
+                    term *= (x - s) / Fraction(k - s)
+            total += term
+    return total
 
-        def p(x, nodes=nodes):
-            total = Fraction(0)
-            for i in nodes:
-                term = Fraction(int(line[i]))
-                for j in nodes:
-                    if j != i:
-                        term *= (x - j) / Fraction(i - j)
-                total += term
-            return total
 
-        found += p(step + u) - (1 - u) * p(Fraction(step)) - u * p(Fraction(step + 1))
-    return found / len(chosen)
+def bubble(plan, axes, corner, u):
+    """prod_{k in S} (1 - I_k) p on the S-face at a corner of the fine grid, the mean over the windows of p."""
+    size, total = plan.order - 2 * (len(axes) - 1), Fraction(0)
+    chosen = list(itertools.product(*(windows_of(plan, corner[k], size) for k in axes)))
+    for seen in chosen:
+
+        def value(i, seen=seen):
+            node = list(corner)
+            for k, (first, way), j in zip(axes, seen, i, strict=True):
+                node[k] = first + way * j
+            return int(plan.levels[tuple(node)]) if max(i) < size else 7  # what stands there does not matter
+
+        for ends in itertools.product((None, 0, 1), repeat=len(axes)):
+            weight = prod({None: Fraction(1), 0: u[k] - 1, 1: -u[k]}[end] for k, end in zip(axes, ends, strict=True))
+            spots = [corner[k] + (u[k] if end is None else end) for k, end in zip(axes, ends, strict=True)]
+            t = [(spot - first) * way for spot, (first, way) in zip(spots, seen, strict=True)]
+            total += weight * on_triangle(value, t, plan.order - 1)
+    return total / len(chosen)
 
 
 def surface(plan, place):
-    """P at a place in [0, 1]^2: Coons patch of the bubbles on the four edges."""
-    spots = [p * plan.pieces for p in place]
-    i, j = (min(int(s), plan.pieces - 1) for s in spots)
-    u, v = spots[0] - i, spots[1] - j
-    q = plan.levels
-    g = sum(
-        (u if a else 1 - u) * (v if b else 1 - v) * int(q[i + a, j + b]) for a, b in itertools.product((0, 1), repeat=2)
-    )
-    for end in (0, 1):
-        g += (v if end else 1 - v) * bubble(plan, q[:, j + end], i, u)
-        g += (u if end else 1 - u) * bubble(plan, q[i + end], j, v)
-    return (
-        Fraction(plan.base)
-        + sum(Fraction(s) * p for s, p in zip(plan.slopes, spots, strict=True))
-        + Fraction(plan.quantum) * g
-    )
+    """P at a place in [0, 1]^d: multilinear between the corners, bubbles on edges, on faces."""
+    spots, d = [p * plan.pieces for p in place], len(place)
+    cell = [min(int(s), plan.pieces - 1) for s in spots]
+    u, g = [s - i for s, i in zip(spots, cell, strict=True)], Fraction(0)
+    for axes in (axes for m in range(d + 1) if 2 * m < plan.order for axes in itertools.combinations(range(d), m)):
+        for ends in itertools.product(*((0,) if k in axes else (0, 1) for k in range(d))):
+            weight = prod(u[k] if ends[k] else 1 - u[k] for k in range(d) if k not in axes)
+            corner = [i + end for i, end in zip(cell, ends, strict=True)]
+            g += weight * (bubble(plan, axes, corner, u) if axes else int(plan.levels[tuple(corner)]))
+    affine = sum(Fraction(s) * p for s, p in zip(plan.slopes, spots, strict=True))
+    return Fraction(plan.base) + affine + Fraction(plan.quantum) * g
 
 
 def places_of(plan, rng, count):
     """Anywhere, at nodes, on edges between patches, and on ramps next to nodes, as fractions."""
-    k, ramp = plan.pieces, Fraction(int(plan.ramp.p), int(plan.ramp.q))
-    found = [[Fraction(int(n), 10**6) for n in rng.integers(0, 10**6 + 1, 2)] for _ in range(count)]
-    found += [[Fraction(int(n), k) for n in rng.integers(0, k + 1, 2)] for _ in range(count // 2)]
+    k, d, ramp = plan.pieces, plan.dimension, Fraction(int(plan.ramp.p), int(plan.ramp.q))
+    found = [[Fraction(int(n), 10**6) for n in rng.integers(0, 10**6 + 1, d)] for _ in range(count)]
+    found += [[Fraction(int(n), k) for n in rng.integers(0, k + 1, d)] for _ in range(count // 2)]
     for _ in range(count):
-        p, part = rng.integers(1, plan.cells, 2), rng.integers(0, 12, 2)
+        p, part = rng.integers(1, plan.cells, d), rng.integers(0, 12, d)
         found.append([(int(n) * plan.steps - Fraction(int(a), 11)) / k for n, a in zip(p, part, strict=True)])
-        n, part = rng.integers(0, k, 2), rng.integers(-4, 5, 2)
+        n, part = rng.integers(0, k, d), rng.integers(-4, 5, d)
         near = [Fraction(min(max(int(a) + ramp * int(c) / 4, 0), k)) / k for a, c in zip(n, part, strict=True)]
-        found.append([near[0], Fraction(int(rng.integers(0, 10**6)), 10**6)] if part[0] % 2 else near)
+        found.append([near[0], *(Fraction(int(i), 10**6) for i in rng.integers(0, 10**6, d - 1))] if part[0] % 2 else near)
     return found
 
 
-@every_case
-def test_the_network_is_the_surface_at_every_point_up_to_what_is_stated(f, cells, steps, order):
+def check_surface(f, cells, steps, order, count=12):
     plan, _ = fit_coons(f, order, cells, steps)
-    found = places_of(plan, np.random.default_rng(cells * steps), 12)
+    found = places_of(plan, np.random.default_rng(cells * steps), count)
     points = [
         [low + (high - low) * fmpq(p.numerator, p.denominator) for p, (low, high) in zip(place, f.domain, strict=True)]
         for place in found
@@ -128,26 +136,35 @@ def test_the_network_is_the_surface_at_every_point_up_to_what_is_stated(f, cells
         gap = abs(Fraction(int(value.p), int(value.q)) - surface(plan, place))
         assert gap <= most
         ramps += any(0 < abs(p * plan.pieces - round(p * plan.pieces)) < ramp for p in place)
-    assert most == Fraction(plan.gap()) and ramps >= 5
+    assert most == Fraction(plan.gap()) and ramps >= count // 3
     x = np.array([[float(c) for c in p] for p in points])
     exact = np.array([float(surface(plan, place)) for place in found])
     assert np.abs(coons_values(plan, f, x) - exact).max() < 1e-9 * (1 + np.abs(exact).max())
 
 
-# -- curves: constants against functions that attain them, and random ones -----------------------------------------------
+@every_case
+def test_the_network_is_the_surface_at_every_point_up_to_what_is_stated(f, cells, steps, order):
+    check_surface(f, cells, steps, order, 12 if order < 6 else 4)
 
 
-@pytest.mark.parametrize("order", [3, 4])
+def test_the_highest_order_is_its_surface_too():
+    check_surface(PLANE, 3, 9, 8, 3)
+
+
+# -- constants against functions that attain them, and random ones --------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [3, 4, 5, 6, 8])
 def test_curves_miss_what_is_stated_and_values_grow_as_stated(order):
     """f^(r) a step function of values in [-1, 1], and f = x^r/r!, which attains the bound."""
-    m, rng = 2 * order + 1, np.random.default_rng(order)
-    plan, _ = fit_coons(PLANE, order, 3, m)
-    starts, u = windows(3, m, order), np.linspace(0, 1, 41)
+    m, rng = order | 1, np.random.default_rng(order)
+    line, u = SimpleNamespace(steps=m), np.linspace(0, 1, 41)
     reached, values_reached = {True: 0.0, False: 0.0}, 0.0
     for trial in range(40):
         knots, jumps = np.sort(rng.random(6)) * (3 * m), rng.choice([-1.0, 1.0], 7)
 
         def f(x, knots=knots, jumps=jumps, plain=trial == 0):
+            x, knots = x - 3 * m / 2, knots - 3 * m / 2
             if plain:
                 return x**order / factorial(order)
             parts = [np.maximum(x - k, 0.0) ** order for k in knots]
@@ -156,19 +173,53 @@ def test_curves_miss_what_is_stated_and_values_grow_as_stated(order):
             return total / factorial(order)
 
         for step in range(3 * m - 1):
-            crossing = starts[0, step] != starts[1, step]
+            seen = windows_of(line, step, order)
             rest, swung = -(f(step + u) - (1 - u) * f(step * 1.0) - u * f(step + 1.0)), 0.0
-            for nodes in windows_of(plan, step):
-                nodes, weight = np.array(nodes, dtype=float), 1 / len(windows_of(plan, step))
+            for first, way in seen:
+                nodes, weight = first + way * np.arange(float(order)), 1 / len(seen)
                 p = np.polynomial.Polynomial.fit(nodes, f(nodes), order - 1)
                 rest = rest + weight * (p(step + u) - (1 - u) * p(step) - u * p(step + 1))
                 q = np.polynomial.Polynomial.fit(nodes, rng.choice([-1.0, 1.0], order), order - 1)
                 swung = swung + weight * np.abs(q(step + u) - (1 - u) * q(step) - u * q(step + 1)).max()
-            assert np.abs(rest).max() <= missed(order, bool(crossing)) * (1 + 1e-9)
-            reached[bool(crossing)] = max(reached[bool(crossing)], np.abs(rest).max())
+            crossing = len(seen) == 2
+            assert np.abs(rest).max() <= missed(order, crossing) * (1 + 1e-9) + 1e-6  # and rounding of x^8
+            reached[crossing] = max(reached[crossing], np.abs(rest).max())
             values_reached = max(values_reached, swung)
-    assert values_reached <= swing(order)
-    assert all(reached[c] > 0.9 * missed(order, c) for c in ((False,) if order == 3 else (False, True)))
+    assert 0.2 * swing(order, 1) < values_reached <= swing(order, 1)
+    assert all(reached[c] > 0.9 * missed(order, c) for c in ((False, True) if order % 2 == 0 else (False,)))
+
+
+@pytest.mark.parametrize("order", [5, 6, 7, 8])
+def test_faces_miss_what_is_stated_and_values_grow_as_stated(order):
+    """f of degree r, all its derivatives of order r being r! or -r!; values of size 1 of random and of alternating signs."""
+    m, rng = order + 3 - order % 2, np.random.default_rng(order)
+    x, y = np.meshgrid(*[np.arange(3 * m, dtype=object)] * 2, indexing="ij")
+    bound = left_out(order, 2, lambda a: float(factorial(order)) if sum(a) == order and min(a) >= 2 else np.nan)
+    lost, grown = 0.0, 0.0
+    cells = [(m - 1, m - 1), (m - 1, 2 * m - 1), (m - 1, 1), (0, 2 * m + 1), *rng.integers(0, 3 * m - 1, (3, 2)).tolist()]
+    for cell in cells:
+        signs = rng.choice([-1, 1], order + 1) if cell[0] % 2 else np.ones(order + 1, dtype=int)
+        u = [Fraction(int(n), 8) for n in rng.integers(1, 8, 2)]
+
+        def f(s, t, signs=signs):
+            return sum(int(c) * comb(order, a) * s**a * t ** (order - a) for a, c in enumerate(signs))
+
+        spots = [((i, 1 - w), (i + w, -1), (i + 1, w)) for i, w in zip(cell, u, strict=True)]
+        bent = sum(p * q * f(s, t) for (s, p), (t, q) in itertools.product(*spots))
+        made = SimpleNamespace(steps=m, order=order, levels=f(x, y))
+        lost = max(lost, float(abs(bent - bubble(made, (0, 1), list(cell), u))))
+        for levels in (rng.choice([-1, 1], x.shape), 1 - 2 * ((x + y) % 2)):
+            made = SimpleNamespace(steps=m, order=order, levels=levels)
+            grown = max(grown, float(abs(bubble(made, (0, 1), list(cell), [Fraction(1, 2)] * 2))))
+    assert 0.1 * bound < lost <= bound and 0.1 * swing(order, 2) < grown <= swing(order, 2)
+
+
+def test_growth_and_views_are_those_of_the_networks():
+    assert [round(growth(order, 2), 2) for order in (3, 4)] == [2.0, 5.01]  # as stated
+    for order, count in ((3, 1), (8, 1), (5, 2), (8, 2)):
+        seen = set(windows(9, 11, order - 2 * (count - 1)))
+        assert set(views_of(order, count)) == set(itertools.product(seen, repeat=count))
+        assert parts(order, count) and not parts(2 * count, count)
 
 
 # -- codes --------------------------------------------------------------------------------------------------------------
@@ -177,36 +228,36 @@ def test_curves_miss_what_is_stated_and_values_grow_as_stated(order):
 @every_case
 def test_levels_have_small_differences_and_follow_from_digits(f, cells, steps, order):
     plan, budget = fit_coons(f, order, cells, steps)
-    sizes = [derivative_size(f, alpha, plan.pieces) for alpha in kinds(order)]
-    assert plan.quantum <= max(sizes) / (LARGEST - 2 ** (order - 1)) * (1 + 1e-3)
-    assert budget[0].value <= (1 + 2 * swing(order)) * plan.quantum / 2 * (1 + 1e-6)
-    for a, b in kinds(order):
-        assert np.abs(np.diff(np.diff(plan.levels, a, axis=0), b, axis=1)).max() <= LARGEST
+    sizes = [derivative_size(f, alpha, plan.pieces) for alpha in kinds(order, 2)]
+    assert plan.quantum <= max(sizes) / (largest_difference(order) - 2 ** (order - 1)) * (1 + 1e-3)
+    assert budget[0].value <= growth(order, 2) * plan.quantum / 2 * (1 + 1e-6)
+    for a, b in kinds(order, 2):
+        assert np.abs(np.diff(np.diff(plan.levels, a, axis=0), b, axis=1)).max() <= largest_difference(order)
     leads, levels = leads_of(plan), np.full_like(plan.levels, -1)
     for q in classes(2):
-        found = levels_of(class_digits(plan, q, leads)[1], steps, leads)
+        found = levels_of(class_digits(plan, q, leads)[1], steps, 2, leads)
         put_class(levels, cells, steps, q, local_nodes(steps, 2), found)
-    assert np.array_equal(levels, plan.levels) and levels.max() < level_bound(steps, leads)
+    assert np.array_equal(levels, plan.levels) and levels.max() < level_bound(steps, 2, leads)
 
 
-@pytest.mark.parametrize(("order", "steps"), [(3, 3), (3, 7), (4, 5), (4, 9)])
+@pytest.mark.parametrize(("order", "steps"), [(3, 3), (3, 7), (4, 5), (4, 9), (5, 5), (6, 9), (8, 9)])
 def test_all_digits_are_levels_of_some_function(order, steps):
     """Digits and levels are one to one: random digits come back from the levels that they give."""
-    rng, leads = np.random.default_rng(order * steps), (6, 5, 4, 4)[:order]
+    rng, leads = np.random.default_rng(order * steps), (6, 5, 4, 4, 4, 4, 5, 5)[:order]
     plan, _ = fit_coons(PLANE, order, 3, steps)
     count = class_digits(plan, (0, 0), leads)[1].shape[1]
     digits = rng.integers(0, 3, (1, count))
     levels = np.zeros_like(plan.levels)
-    levels[:steps, :steps] = levels_of(digits, steps, leads).reshape(steps, steps)
+    levels[:steps, :steps] = levels_of(digits, steps, 2, leads).reshape(steps, steps)
     again = class_digits(dataclasses.replace(plan, levels=levels), (0, 0), leads)[1]
-    assert np.array_equal(again[0], digits[0]) and np.abs(levels).max() <= level_bound(steps, leads)
+    assert np.array_equal(again[0], digits[0]) and np.abs(levels).max() <= level_bound(steps, 2, leads)
     # The numbers are the differences that they are said to be.
-    numbers = numbers_of(levels[:steps, :steps].reshape(1, -1), steps, order).reshape(steps, steps)
+    numbers = numbers_of(levels[:steps, :steps].reshape(1, -1), steps, order, 2).reshape(steps, steps)
     for m, n in itertools.product(range(steps), repeat=2):
         a = min(m, order)
         b = min(n, order - a)
         assert numbers[m, n] == np.diff(np.diff(levels[: m + 1, : n + 1], a, axis=0), b, axis=1)[-1, -1]
-    assert np.array_equal(summed(numbers.reshape(1, -1), steps, order)[0], levels[:steps, :steps].ravel())
+    assert np.array_equal(summed(numbers.reshape(1, -1), steps, order, 2)[0], levels[:steps, :steps].ravel())
 
 
 # -- certificates -------------------------------------------------------------------------------------------------------
@@ -229,6 +280,7 @@ def test_derivatives_are_enclosed(f):
     numerators = np.random.default_rng(3).integers(0, total + 1, (20, 2))
     for axes in ((0, 0, 0), (1, 1, 1), (0, 1, 1), (1,) * 5):
         values, error = boxes.derivatives(axes, numerators, total, steps)
+        assert np.abs(values).max() - error <= boxes.largest(axes, steps) <= 30 * np.abs(values).max() + 1e-9
         order = (axes.count(0), axes.count(1))
         for row, value in zip(numerators.tolist(), values, strict=True):
             x = [low + (high - low) * k / total for k, (low, high) in zip(row, f.domain, strict=True)]
@@ -269,7 +321,7 @@ def test_an_exhausted_budget_leaves_a_proved_bound():
 
 
 def test_the_bound_holds_on_a_ladder_of_accuracies_and_rates():
-    for order, rate in ((3, 3), (3, 2), (4, 4)):
+    for order, rate in ((3, 3), (3, 2), (4, 4), (5, 5), (6, 4)):
         for eps in (1e-1, 1e-3, 1e-5):
             a = hoelder_two_scale(PLANE, eps, order=order, rate=rate)
             c = a.certify()
@@ -278,7 +330,8 @@ def test_the_bound_holds_on_a_ladder_of_accuracies_and_rates():
 
 
 @pytest.mark.parametrize(
-    ("f", "cells", "steps", "order"), [(PLANE, 5, 5, 3), (CUBIC, 4, 3, 3), (PLANE, 3, 5, 4), (PLANE, 4, 7, 4)]
+    ("f", "cells", "steps", "order"),
+    [(PLANE, 5, 5, 3), (CUBIC, 4, 3, 3), (PLANE, 3, 5, 4), (PLANE, 4, 7, 4), (PLANE, 3, 5, 5), (PLANE, 3, 7, 6)],
 )
 def test_plans_are_read_back_from_files_and_by_no_other_reader(tmp_path, f, cells, steps, order):
     a = hoelder_two_scale(f, 1e3, order=order, cells=cells, steps=steps)
@@ -300,7 +353,7 @@ def test_plans_are_read_back_from_files_and_by_no_other_reader(tmp_path, f, cell
 def test_weights_and_layers_are_the_declared_ones(f, cells, steps, order):
     plan, _ = fit_coons(f, order, cells, steps)
     size = coons_network(plan, f).size
-    assert 0.93 * coons_weights(plan) <= size.weights <= coons_weights(plan)
+    assert 0.98 * coons_weights(plan) <= size.weights <= coons_weights(plan)
     assert size.hidden_layers == coons_layers(plan)
 
 
@@ -332,7 +385,7 @@ def test_a_wrong_level_is_another_network_and_certified_as_such():
     for node in rng.integers(0, plan.pieces + 1, (400, 2)).tolist():
         levels = plan.levels.copy()
         levels[tuple(node)] += 4
-        if max(np.abs(np.diff(np.diff(levels, a, axis=0), b, axis=1)).max() for a, b in kinds(3)) <= LARGEST:
+        if max(np.abs(difference(levels, a)).max() for a in kinds(3, 2)) <= largest_difference(3):
             found = dataclasses.replace(plan, levels=levels)
             break
     assert found is not None
@@ -340,23 +393,33 @@ def test_a_wrong_level_is_another_network_and_certified_as_such():
     assert c.check("witness") and c.lower > 1.1 * honest.upper
 
 
-def _first_window(k, steps, order):
-    return 0
+def _first_window(k, odd, steps, size, real=_coons_network.local_view):
+    return 0, real(k, odd, steps, size)[1]
 
 
-def _backwards(order, kappa, odd, real=_coons_network.bubbles):
-    return real(order, kappa, not odd)
+def _backwards(order, views, real=_coons_network.stencils):
+    return real(order, tuple((kappa, not odd) for kappa, odd in views))
 
 
-def _double_gate(self, number, first, second):
-    return 2, self._b.relu(number + self._reach - 2 * self._reach * (first + second))
+def _no_faces(order, views, real=_coons_network.stencils):
+    return {i: {j: w * (len(views) < 2) for j, w in row.items()} for i, row in real(order, views).items()}
+
+
+def _no_means(views, order):
+    return fmpq(1)
+
+
+def _double_gate(self, number, closed):
+    return 2, self._b.relu(number + self._reach - 2 * self._reach * closed)
 
 
 @pytest.mark.parametrize(
     ("order", "owner", "name", "fault"),
     [
-        (3, _coons_network, "window", _first_window),  # the bubbles of other nodes
-        (4, _coons_network, "bubbles", _backwards),  # z runs the wrong way
+        (3, _coons_network, "local_view", _first_window),  # the bubbles of other nodes
+        (4, _coons_network, "stencils", _backwards),  # z runs the wrong way
+        (5, _coons_network, "stencils", _no_faces),
+        (6, _coons_network, "share", _no_means),  # twice as much on edges between patches
         (3, _coons_network._Selection, "_gate", _double_gate),  # twice as much is let through
     ],
 )
@@ -402,19 +465,24 @@ def test_the_search_sees_an_error_that_is_planted_between_the_nodes():
 
 
 @pytest.mark.parametrize("text", ["3/7", "2*x-y/3+5", "y"])
-@pytest.mark.parametrize("order", [3, 4])
+@pytest.mark.parametrize("order", [3, 4, 5, 8])
 def test_affine_functions_need_no_digits(text, order):
     a = hoelder_two_scale(Target(text, [(0, 1), (-1, 3)]), 1e-3, order=order)
-    assert a.network.size.weights <= 3 and a.network.size.hidden_layers == 0 and a.bound < 1e-12
-    assert a.certify(budget=approx.Budget(seconds=1)).upper <= 1e-12
+    assert a.network.size.weights <= 3 and a.network.size.hidden_layers == 0
+    # Errors of values, here rounding, grow by Lambda at most.
+    assert a.certify(budget=approx.Budget(seconds=1)).upper <= a.bound < 2e-13 * growth(order, 2)
 
 
 @pytest.mark.parametrize(
-    ("text", "order"), [("x**2-3*x*y+y**2/2+1", 3), ("x*y", 3), ("x**3-x*y**2+y**2", 4), ("100*x**2*y+1/3", 4)]
+    ("text", "order"),
+    [
+        ("x**2-3*x*y+y**2/2+1", 3), ("x*y", 3),
+        ("x**3-x*y**2+y**2", 4), ("100*x**2*y+1/3", 4), ("x**2*y**2-x**3*y+x", 5), ("x**3*y**2+7*x", 6),
+    ],
 )
 def test_polynomials_below_the_order_are_reproduced(text, order):
     f = Target(text, [(0, 1), (-1, 2)])
-    a = hoelder_two_scale(f, 1e-9, order=order, cells=4, steps=5)
+    a = hoelder_two_scale(f, 1e-9, order=order, cells=4, steps=order | 1)
     size = np.abs(f(sample(f, 1000))).max()
     c = a.certify()
     assert c.upper <= a.bound < 1e-12 * size and c.lower <= c.upper
@@ -447,7 +515,7 @@ def test_bad_options_are_refused(options, match):
 
 
 def test_targets_that_do_not_apply_are_refused():
-    bounds = {alpha: 5.0 for r in (1, 2, 3) for alpha in kinds(r)}
+    bounds = {alpha: 5.0 for r in (1, 2, 3) for alpha in kinds(r, 2)}
     declared = Target(
         lambda p: p[:, 0] ** 3,
         [(0, 1), (0, 1)],
@@ -457,17 +525,17 @@ def test_targets_that_do_not_apply_are_refused():
         hoelder_two_scale(Target("abs(x-y)", [(0, 1), (0, 1)]), 1e-2, order=3)
     with pytest.raises(RegularityError, match=r"derivatives of order 4; .*order 2 or 3"):
         hoelder_two_scale(declared, 1e-2, order=4)
-    with pytest.raises(RegularityError, match=r"order 5 is not built in 2 variables, orders 2 to 4 are"):
-        hoelder_two_scale(PLANE, 1e-2, order=5)
-    with pytest.raises(RegularityError, match=r"order 3 is not built in 3 variables, order 2 is"):
-        hoelder_two_scale(Target("x*y*z", [(0, 1)] * 3), 1e-2, order=3)
+    with pytest.raises(RegularityError, match=r"order 7 is not built in 3 variables, orders 2 to 6 are"):
+        hoelder_two_scale(Target("x*y*z", [(0, 1)] * 3), 1e-2, order=7)
+    with pytest.raises(InputError, match="from 2 to 8"):
+        hoelder_two_scale(PLANE, 1e-2, order=9)
     with pytest.raises(UnreachableError, match="fine nodes"):
         hoelder_two_scale(PLANE, 1e-18, order=3)
     with pytest.raises(UnreachableError, match="float64"):  # the first grid shows that finer ones gain nothing
         hoelder_two_scale(Target("1000*x*y", [(0, 1), (0, 1)]), 1e-14, order=3)
 
 
-@pytest.mark.parametrize("order", [2, 4])
+@pytest.mark.parametrize("order", [2, 4, 5])
 def test_networks_are_certified_against_other_targets_without_such_derivatives(order):
     made = hoelder_two_scale(Target("1/(1+x*x+2*y)", [(0, 1), (0, 1)]), 1, order=order, cells=3, steps=5)
     for text in ("sqrt(x)*y", "abs(x-0.3)+y"):
