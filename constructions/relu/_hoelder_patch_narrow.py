@@ -2,8 +2,9 @@
 
 The function is that of _hoelder_patch_network, d = 2. Registers: the coordinates x_k - low_k (until the last class has folded
 them), the total, and for each of the 4 classes of patches, one after the other,
-    folding   (2 L + 1 layers)   one fold of one coordinate a layer; bits follow one layer later into Y <- 2 Y + bit; w_k stays;
+    address   (2 L + 1 layers)   one fold of one coordinate a layer; bits follow two layers later into Y <- 2 Y + bit;
     codes     (1 a place)        Y shrinks to its next place, and the code (with an offset) takes its share;
+    places    (2 L layers)       the same folds, whose results w_k stay: they need not be carried past the places of the codes;
     nodes     (2 layers a digit) the code, w_1, w_2 and the response psi_n of the node.
 A digit of the code z, c its place value: max(z - c + 1, 0) and max(z - 2 c + 1, 0) in one layer, with the gates of the digit
 before; 1 minus each, cut at 0, in the next, 1 - I and 1 - I': z <- z - c I - c I', gates max(psi - R (1 - I), 0).
@@ -95,17 +96,21 @@ def bent_narrow_layers(cells: int, steps: int, leads: Leads) -> int:
 
 
 def bent_narrow_weights(cells: int, steps: int, leads: Leads) -> int:
-    """An upper bound of the weights: 9 N^2 to 18 N^2 for the codes, 4 83 M^2 for second differences, and less."""
+    """An upper bound of the weights: 7 N^2 to 14 N^2 for the codes, 324 M^2 for second differences, and less.
+
+    A digit has 34 weights: 8 and 4 for what is compared, 4 + 1 for the code, 4 + 3 for the gates, the other registers; a
+    response has 13.
+    """
     bends = sum(len(places(np.sort(addresses(cells, q)))) for q in classes(2))
     digits = leads[0] + 2 * leads[1] + 2 * (steps**2 - 3)
-    return 9 * bends + 4 * (36 * digits + 16 * steps**2 + 20 * steps + 30 * folds(cells) + 100)
+    return 7 * bends + 136 * digits + 52 * steps**2 + 40 * steps + 176 * folds(cells) - 68
 
 
 def _other_layers(cells: int, steps: int) -> int:
     """All layers but those of digits."""
     bends = sum(len(places(np.sort(addresses(cells, q)))) for q in classes(2))
     first = sum(_longest(_ends(path_of(steps)[0], steps, q)) - 1 for q in classes(2))
-    return bends + first + 4 * (2 * folds(cells) + 1 + 2 * (steps - 2) + 1)
+    return bends + first + 4 * (4 * folds(cells) + 1 + 2 * (steps - 2) + 1)
 
 
 def path_of(steps: int) -> list[Node]:
@@ -173,29 +178,43 @@ class _Writer:
     def add_class(self, parities: Parities) -> None:
         """The layers of a class."""
         found, digits = class_digits(self._plan, parities, self._leads)
-        self._fold(parities)
+        self._address(parities)
         self._code(found, digits[:, self._order])
+        self._places(parities)
         self._nodes(parities, digits.shape[1])
 
     def finished(self) -> Network:
         """The network of all classes."""
         return self._regs.output(self._regs.get("total") + to_fmpq(self._plan.base))
 
-    def _fold(self, parities: Parities) -> None:
-        """Registers w_1, w_2 and Y; in the last class the coordinates are needed no longer."""
-        regs, plan, missing = self._regs, self._plan, list[Form]()
+    def _unfolded(self, axis: int, parity: int) -> Form:
+        slope, offset = unfolded(self._domain, axis, self._plan.cells, self._plan.steps, parity)
+        return slope * (self._regs.get(f"x{axis}") + self._domain[axis][0]) + offset
+
+    def _address(self, parities: Parities) -> None:
+        """Register Y."""
+        missing, length = list[Form](), folds(self._plan.cells)
         for axis, parity in enumerate(parities):
-            slope, offset = unfolded(self._domain, axis, plan.cells, plan.steps, parity)
-            v = slope * (regs.get(f"x{axis}") + self._domain[axis][0]) + offset
+            v = self._unfolded(axis, parity)
+            for level in range(length):
+                last = level + 1 == length
+                above, *others = self._regs.layer(v - _HALF, *missing, *([] if last else [v]))
+                self._count(others[: len(missing)])
+                missing = [1 - above / bit_ramp(self._plan.cells, level)]
+                if not last:
+                    v = 2 * others[-1] - 4 * above
+        self._count(self._regs.layer(*missing))
+
+    def _places(self, parities: Parities) -> None:
+        """Registers w_1 and w_2; in the last class the coordinates are needed no longer."""
+        for axis, parity in enumerate(parities):
+            v = self._unfolded(axis, parity)
             if all(parities):
-                regs.drop(f"x{axis}")
-            for level in range(folds(plan.cells)):
-                rising, above, *bits = regs.layer(v, v - _HALF, *missing)
-                self._count(bits)
+                self._regs.drop(f"x{axis}")
+            for _ in range(folds(self._plan.cells)):
+                rising, above = self._regs.layer(v, v - _HALF)
                 v = 2 * rising - 4 * above
-                missing = [1 - above / bit_ramp(plan.cells, level)]
-            regs.set(f"w{axis}", v)
-        self._count(regs.layer(*missing))
+            self._regs.set(f"w{axis}", v)
 
     def _count(self, missing: list[Form]) -> None:
         """Add the bit of the layer before to Y."""
@@ -207,9 +226,6 @@ class _Writer:
         """From Y to the code."""
         regs = self._regs
         start, bends, changes = code_polygon(found, digits)
-        address = regs.get("Y")
-        regs.drop("Y")
-        regs.set("Y", address)
         regs.set("code", Form(constant=start), code_offset(digits.shape[1], int(found[-1])))
         regs.layer()
         for i, change in enumerate(changes):
@@ -296,7 +312,7 @@ def _read(rows: Rows, network: Network, target: Target) -> BentPatches | None:
     """The plan of a network of this form: its numbers stand at fixed places of its layers."""
     if target.dimension != 2:
         return None
-    cells, steps = grid_of(dict(rows[3][2])[0], rows[3][1], target)
+    cells, steps = grid_of(dict(rows[3][2])[0], rows[3][1] + _HALF, target)
     if (cells * steps) ** 2 > MAXIMUM_NODES:
         return None
     pieces, units = cells * steps - 1, [layer.units for layer in network.layers]
@@ -319,7 +335,7 @@ def _read(rows: Rows, network: Network, target: Target) -> BentPatches | None:
             unit = starts[layer] + units[layer - 1] - (2 if i + 1 == len(bends) else 1)
             changes[place] = whole(dict(rows[unit - 2][2]).get(starts[layer] - 2, fmpq(0)))
         codes.append(codes_at(found, value, changes))
-        first += len(bends) + _longest(_ends(path_of(steps)[0], steps, parities)) - 1
+        first += len(bends) + 2 * folds(cells) + _longest(_ends(path_of(steps)[0], steps, parities)) - 1
         if leads is None:
             # The layer after the one in which the response of the step along the first axis stands.
             at = first + 5 * (steps - 3) + 7

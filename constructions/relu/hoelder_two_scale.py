@@ -23,6 +23,7 @@ from constructions.relu._difference_plan import DifferencePlan
 from constructions.relu._difference_reader import ORDERS
 from constructions.relu._hoelder_narrow import hoelder_narrow
 from constructions.relu._hoelder_network import hoelder_network
+from constructions.relu._hoelder_patch_narrow import bent_narrow
 from constructions.relu._hoelder_patch_network import bent_network
 from constructions.relu._hoelder_patch_plan import BentPatches
 from constructions.relu._hoelder_patch_reader import FORMS as PATCHES
@@ -102,16 +103,11 @@ def hoelder_two_scale(
     power = _rate(to_fmpq(2 * order) / d if rate is None else rate, order, d)
     if form not in ("skips", "narrow"):
         raise InputError("form", form, "'skips' or 'narrow'")
-    if form == "narrow" and (d > 1 or power != 2 * order):
-        why = (
-            f"'skips' for this rate; 'narrow' is for rate {2 * order}: constant width makes depth O(W)"
-            if d == 1
-            else "'skips' in several variables"
-        )
-        raise InputError("form", form, why)
+    if form == "narrow":
+        _check_narrow(order, d, power)
     share = power * d / order
     if d > 1:
-        plan, budget = _several(target, goal, share, order, cells, steps)
+        plan, budget = _several(target, goal, share, order, form, cells, steps)
     else:
         plan, budget = _one(target, goal, share, order, cells, steps)
     return Approximant(
@@ -141,10 +137,10 @@ def _one(target: Target, goal: float, share: float, order: int, cells: Any, step
     return _searched(target, goal, share, order, fit, factor)
 
 
-def _several(target: Target, goal: float, share: float, order: int, cells: Any, steps: Any) -> _Fitted:
+def _several(target: Target, goal: float, share: float, order: int, form: str, cells: Any, steps: Any) -> _Fitted:
     if cells is not None or steps is not None:
         return given_bent(NAME, target, order, cells, steps)
-    return search_bent(NAME, target, order, goal, share)
+    return search_bent(NAME, target, order, goal, share, form)
 
 
 def _network(plan: _Plan, target: Target, form: str) -> Network:
@@ -153,7 +149,7 @@ def _network(plan: _Plan, target: Target, form: str) -> Network:
         if not plan.constant:
             COONS.remember(network, target, plan)
     elif isinstance(plan, BentPatches):
-        network = bent_network(plan, target)
+        network = (bent_narrow if form == "narrow" else bent_network)(plan, target)
         if not plan.constant:
             PATCHES.remember(network, target, plan)
     elif isinstance(plan, DifferencePlan):
@@ -178,6 +174,16 @@ def _rate(rate: Any, order: int, dimension: int) -> float:
         where = "one variable" if dimension == 1 else f"{dimension} variables"
         raise InputError("rate", rate, f"{least} < rate <= {most} for order {order} in {where} ({why})")
     return to_float(power)
+
+
+def _check_narrow(order: int, dimension: int, power: float) -> None:
+    """Raise InputError where there is no network of constant width."""
+    fastest = to_fmpq(2 * order) / dimension
+    if dimension > 2 or (dimension == 2 and order > 2):
+        raise InputError("form", "narrow", f"'skips' for order {order} in {dimension} variables")
+    if power != to_float(fastest):
+        why = f"'skips' for this rate; 'narrow' is for rate {fastest}: constant width makes depth O(W)"
+        raise InputError("form", "narrow", why)
 
 
 def _grid_given(cells: Any, steps: Any, order: int) -> tuple[int, int]:
