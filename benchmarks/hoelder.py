@@ -62,8 +62,10 @@ HIGHER: list[Series] = [
 ]
 #: Two variables, order 2, M^2 = c N^(2 (p - 1)); patches in twice a power of 2 need the fewest weights. Frequencies as above.
 PLANE = Target("sin(60*x+20*y)*cos(40*y-10*x)", [(0, 1), (0, 1)])
+_PLANE_GRIDS = ((32, 5), (64, 9), (96, 13), (128, 17), (192, 25), (256, 29))
 IN_THE_PLANE: list[Series] = [
-    ("d = 2, order 2, p = 2", _HIGHER, {}, ((32, 5), (64, 9), (96, 13), (128, 17), (192, 25), (256, 29)), -2),
+    ("d = 2, order 2, p = 2", _HIGHER, {}, _PLANE_GRIDS, -2),
+    ("d = 2, order 2, width 12", _HIGHER, {"form": "narrow"}, _PLANE_GRIDS, -2),
     ("d = 2, order 2, p = 3/2", _HIGHER, {"rate": 1.5}, tuple((8 * m * m, m) for m in (3, 5, 7, 9)), -1.5),
 ]
 #: Order 3 in two variables; what weighs as much at all W, first and second differences and products, is 6,000 to 9,000 weights.

@@ -324,7 +324,8 @@ def _read(rows: Rows, network: Network, target: Target) -> BentPatches | None:
     slopes = [w * (high - low) / pieces for w, (low, high) in zip(inputs, target.domain, strict=True)]
     base = rows[-1][1] + rows[2][1] + sum((w * low for w, low in zip(inputs, target.domain.lower, strict=True)), fmpq(0))
     quantum = dict(rows[-1][2])[starts[-2] - 1]
-    codes, first, leads = [], 2 * folds(cells) + 1, None  # the layer, counted from 0, in which the first code starts
+    codes, first = [], 2 * folds(cells) + 1  # the layer, counted from 0, in which the first code starts
+    nodes = []  # the layers in which the digits of a class start
     for parities in classes(2):
         found = np.sort(addresses(cells, parities))
         bends = places(found)
@@ -335,14 +336,13 @@ def _read(rows: Rows, network: Network, target: Target) -> BentPatches | None:
             unit = starts[layer] + units[layer - 1] - (2 if i + 1 == len(bends) else 1)
             changes[place] = whole(dict(rows[unit - 2][2]).get(starts[layer] - 2, fmpq(0)))
         codes.append(codes_at(found, value, changes))
-        first += len(bends) + 2 * folds(cells) + _longest(_ends(path_of(steps)[0], steps, parities)) - 1
-        if leads is None:
-            # The layer after the one in which the response of the step along the first axis stands.
-            at = first + 5 * (steps - 3) + 7
-            offset = -dict(rows[starts[at] + 2 - 2][2])[starts[at - 1] + 6] / quantum
-            step = digits_for(2 * whole(offset))
-            leads = digits - 2 * (steps**2 - 3) - 2 * step, step
-        first += 2 * digits + 2 * (steps - 2) + 1 + 2 * folds(cells) + 1
+        nodes.append(first + len(bends) + 2 * folds(cells) + _longest(_ends(path_of(steps)[0], steps, parities)) - 1)
+        first = nodes[-1] + 2 * digits + 2 * (steps - 2) + 1 + 2 * folds(cells) + 1
+    # The step along the first axis is the number of node M - 2 of the path; the total takes its offset when psi stands.
+    at = nodes[0] + 5 * (steps - 3) + 7
+    offset = -dict(rows[starts[at]][2])[starts[at - 1] + 6] / quantum
+    step = digits_for(2 * whole(offset))
+    leads = digits - 2 * (steps**2 - 3) - 2 * step, step
     order = np.argsort(_digit_order(steps, leads))
     levels = np.zeros((cells * steps,) * 2, dtype=np.int64)
     for parities, numbers in zip(classes(2), codes, strict=True):
