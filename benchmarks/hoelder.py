@@ -83,7 +83,11 @@ ORDERS_IN_THE_PLANE: list[Series] = [
 #: Three variables, order 2, N = 3 M + 1 patches per axis, 27,000 to 52,313,624 fine nodes (60,000,000 are the most there are).
 #: The shortest wave is 15 fine steps of an axis long at first, so that first differences and levels have few digits there.
 SPACE = Target("sin(10*x+6*y-2*z)*cos(10*z+4*y)", [(0, 1)] * 3)
-IN_SPACE: list[Series] = [("d = 3, order 2, p = 4/3", _HIGHER, {}, tuple((3 * m + 1, m) for m in (3, 5, 7, 9, 11)), -4 / 3)]
+_SPACE_GRIDS = tuple((3 * m + 1, m) for m in (3, 5, 7, 9, 11))
+IN_SPACE: list[Series] = [
+    ("d = 3, order 2, p = 4/3", _HIGHER, {}, _SPACE_GRIDS, -4 / 3),
+    ("d = 3, order 2, width 15", _HIGHER, {"form": "narrow"}, _SPACE_GRIDS, -4 / 3),
+]
 #: All nodes of the finest grid are looked at, and some of its cells are halved.
 REGIONS = {1: 20_000_000, 2: 20_000_000, 3: 1_000_000_000}
 

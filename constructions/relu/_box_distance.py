@@ -40,7 +40,7 @@ def layers_of(groups: list[list[End]]) -> int:
 
 
 class BoxDistance:
-    """The distance max_S e + max_{not S} e, after as many layers from here; value(end) is an end over the last layer's units."""
+    """The distance max_S e + max_{not S} e after so many layers from here; value(end) is an end over the last layer's units."""
 
     def __init__(self, groups: list[list[End]], value: Callable[[End], Form], layers: int) -> None:
         self.left = layers

@@ -9,8 +9,8 @@ folded them), the total, and for each of the 2^d classes of patches, one after t
 A digit of the code z, c its place value: max(z - c + 1, 0) and max(z - 2 c + 1, 0) in one layer, with the gates of the digit
 before; 1 minus each, cut at 0, in the next, 1 - I and 1 - I': z <- z - c I - c I', gates max(psi - R (1 - I), 0).
 Responses are not sums over all nodes here, they follow from the local places: psi_n is the sum of the hat functions of a box,
-1 minus the distance of _box_distance, cut at 0, which goes from n_k to M - 1 on all axes up to the last one of the difference,
-and from n_j to n_j on a third axis after these; but psi_n = psi_(n + e_k) + the one of this box for n = n_k e_k. So nodes of axes
+1 minus the distance of _box_distance, cut at 0. It goes from n_k to M - 1 on all axes up to the last one of the difference, and
+from n_j to n_j on a third axis after these; but psi_n = psi_(n + e_k) + the sum of this box for n = n_k e_k, so nodes of axes
 are coded downwards.
 Statement. It is the same function at every x, in layers of at most 3 d + 6 units. Proof. A distance takes the last four layers
 before psi_n is needed, and at most two units in each, d - 1 in the second: 2 d + 2 registers (coordinates, w_k, the total, the
@@ -94,13 +94,15 @@ def bent_narrow_layers(dimension: int, cells: int, steps: int, leads: Leads) -> 
 
 
 def bent_narrow_weights(dimension: int, cells: int, steps: int, leads: Leads) -> int:
-    """An upper bound of the weights: 7 N^2 to 14 N^2 for the codes, 324 M^2 for second differences, and less.
+    """An upper bound of the weights: (d + 5) N^d to twice as many for the codes, 324 M^2 or 776 M^3 for second differences.
 
-    A digit has 34 weights: 8 and 4 for what is compared, 4 + 1 for the code, 4 + 3 for the gates, the other registers; a
-    response has 13.
+    A digit has 34 weights (d = 3: 38 1/4) per class, on the average: 8 and 4 for what is compared, 4 + 1 for the code, 4 + 3
+    for the gates, the other registers; a distance has 13 (20 1/2) with the offset that it is for.
     """
-    digits = _digits(dimension, steps, leads)
-    return 7 * _bends(dimension, cells) + 136 * digits + 52 * steps**2 + 40 * steps + 176 * folds(cells) - 68
+    length = folds(cells)
+    one, node, rest = {2: (136, 52, 40 * steps + 176 * length - 60), 3: (306, 164, 200 * steps + 600 * length - 250)}[dimension]
+    per_place, digits = dimension + 5, _digits(dimension, steps, leads)
+    return per_place * _bends(dimension, cells) + one * digits + node * steps**dimension + rest
 
 
 def _digits(dimension: int, steps: int, leads: Leads) -> int:

@@ -179,7 +179,7 @@ def _rate(rate: Any, order: int, dimension: int) -> float:
 def _check_narrow(order: int, dimension: int, power: float) -> None:
     """Raise InputError where there is no network of constant width."""
     fastest = to_fmpq(2 * order) / dimension
-    if dimension > 2 or (dimension == 2 and order > 2):
+    if dimension > 1 and order > 2:
         raise InputError("form", "narrow", f"'skips' for order {order} in {dimension} variables")
     if power != to_float(fastest):
         why = f"'skips' for this rate; 'narrow' is for rate {fastest}: constant width makes depth O(W)"
