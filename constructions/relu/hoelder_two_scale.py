@@ -76,11 +76,11 @@ def hoelder_two_scale(
     for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more (d = 2, r = 3: 3 N^2 + 252 M^2, r = 4: 3 N^2 + 328 M^2, 9 M^2
     layers, and O(M + r^2 log(1/eps)) more). With M^d ~ N^(rate d^2/r - d): error O(W^-rate), depth O(W^(rate d/r - 1));
     rate = 2 r/d is the fastest there is.
-    form="narrow" (rate 2 r/d; d = 1, or r = 2): standard fully-connected form, no skips, of constant width whatever N and M are.
-    r = 2: the same function. d = 1: width 6, about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers; d = 2: width 12, about
-    7 N^2 + 324 M^2 weights, N^2 + 16 M^2 hidden layers; d = 3: width 15, 8 N^3 + 776 M^3, N^3 + 32 M^3; up to twice as much for
-    N^d where N is not twice a power of 2. d = 1, r >= 3: width 10 for every r, the same piecewise polynomial and bound (ramps
-    and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden layers, and O(r log(1/eps)) more of both:
+    form="narrow" (rate 2 r/d; d = 1, or r = 2): standard fully-connected form, no skips, constant width whatever N and M are.
+    r = 2: the same function. d = 1: width 6, about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers; d = 2: width 12,
+    about 7 N^2 + 324 M^2 weights, N^2 + 16 M^2 hidden layers; d = 3: width 15, 8 N^3 + 776 M^3, N^3 + 32 M^3 (N^d twice as
+    much at most where N is not twice a power of 2). d = 1, r >= 3: width 10 for every r, the same piecewise polynomial and
+    bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden layers, and O(r log(1/eps)) more of both:
     differences are packed in one number, and 2 (r - 1) products follow each other.
     cells and steps fix N and M (then the bound is what it is); for d > 1 N >= 3 and M >= 3 is odd, M >= r.
     Raises InputError (eps, order, rate outside (r/d, 2 r/d], form, cells, steps), RegularityError beyond 3 variables, for
