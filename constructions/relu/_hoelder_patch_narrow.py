@@ -1,11 +1,8 @@
 """How does a network of width 3 d + 6 without skips compute the interpolant of coded second differences? Node by node.
 
-The function is that of _hoelder_patch_network, d = 2, 3. Registers: the coordinates x_k - low_k (until the last class has
-folded them), the total, and for each of the 2^d classes of patches, one after the other,
-    address   (d L + 1 layers)   one fold of one coordinate a layer; bits follow two layers later into Y <- 2 Y + bit;
-    codes     (1 a place)        Y shrinks to its next place, and the code (with an offset) takes its share;
-    places    (d L layers)       the same folds, whose results w_k stay: they need not be carried past the places of the codes;
-    nodes     (2 layers a digit) the code, all w_k and the response psi_n of the node.
+The function is that of _hoelder_patch_network, d = 2, 3. Registers: the coordinates (until the last class has folded them), the
+total, and for each of the 2^d classes of patches, one after the other, the code and the local places w_k (_strict_classes);
+while nodes are passed, the response psi_n of a node, two layers for each of its digits.
 A digit of the code z, c its place value: max(z - c + 1, 0) and max(z - 2 c + 1, 0) in one layer, with the gates of the digit
 before; 1 minus each, cut at 0, in the next, 1 - I and 1 - I': z <- z - c I - c I', gates max(psi - R (1 - I), 0).
 Responses are not sums over all nodes here, they follow from the local places: psi_n is the sum of the hat functions of a box,
@@ -45,22 +42,11 @@ from constructions.relu._hoelder_patch_codes import (
 from constructions.relu._hoelder_patch_network import bent_network
 from constructions.relu._hoelder_patch_plan import BentPatches
 from constructions.relu._hoelder_patch_reader import FORMS
-from constructions.relu._patch_codes import (
-    Parities,
-    addresses,
-    classes,
-    code_polygon,
-    codes_at,
-    digits_of,
-    folds,
-    places,
-    put_class,
-)
-from constructions.relu._patch_narrow import code_offset
-from constructions.relu._patch_network import bit_ramp, unfolded
+from constructions.relu._patch_codes import Parities, classes, digits_of, folds, put_class
 from constructions.relu._patch_reader import grid_of
 from constructions.relu._plan_forms import Rows
 from constructions.relu._registers import Registers
+from constructions.relu._strict_classes import StrictClasses, bends_of_codes, class_layers, read_codes
 from constructions.relu._two_scale_reader import exact_number, whole
 from constructions.relu._two_scale_search import MAXIMUM_NODES
 
@@ -102,7 +88,7 @@ def bent_narrow_weights(dimension: int, cells: int, steps: int, leads: Leads) ->
     length = folds(cells)
     one, node, rest = {2: (136, 52, 40 * steps + 176 * length - 60), 3: (306, 164, 200 * steps + 600 * length - 250)}[dimension]
     per_place, digits = dimension + 5, _digits(dimension, steps, leads)
-    return per_place * _bends(dimension, cells) + one * digits + node * steps**dimension + rest
+    return per_place * bends_of_codes(dimension, cells) + one * digits + node * steps**dimension + rest
 
 
 def _digits(dimension: int, steps: int, leads: Leads) -> int:
@@ -110,15 +96,11 @@ def _digits(dimension: int, steps: int, leads: Leads) -> int:
     return leads[0] + dimension * leads[1] + 2 * (steps**dimension - 1 - dimension)
 
 
-def _bends(dimension: int, cells: int) -> int:
-    return sum(len(places(np.sort(addresses(cells, q)))) for q in classes(dimension))
-
-
 def _other_layers(dimension: int, cells: int, steps: int) -> int:
     """All layers but those of digits."""
     d, node = dimension, path_of(steps, dimension)[0]
     first = sum(layers_of(grouped(box_of(node, steps), q)) - 1 for q in classes(d))
-    return _bends(d, cells) + first + 2**d * (2 * d * folds(cells) + 1 + d * (steps - 2) + 1)
+    return class_layers(d, cells) + first + 2**d * (d * (steps - 2) + 1)
 
 
 def path_of(steps: int, dimension: int) -> list[Node]:
@@ -147,7 +129,8 @@ class _Writer:
     """Writes one class after the other; the register `total` is what has been summed up."""
 
     def __init__(self, plan: BentPatches, target: Target) -> None:
-        self._regs, self._plan, self._domain = Registers(plan.dimension), plan, target.domain
+        self._regs, self._plan = Registers(plan.dimension), plan
+        self._classes = StrictClasses(self._regs, plan, target.domain)
         self._leads, self._quantum = narrow_leads(plan), to_fmpq(plan.quantum)
         self._order = _digit_order(plan.steps, plan.dimension, self._leads)
         self._gates: list[Form] = []  # of the digit before
@@ -155,7 +138,6 @@ class _Writer:
         self._box = BoxDistance([], self._end, 0)  # of the next node
         affine = Form()
         for axis, (slope, (low, high)) in enumerate(zip(plan.slopes, target.domain, strict=True)):
-            self._regs.set(f"x{axis}", self._regs.input(axis) - low)
             affine += self._regs.get(f"x{axis}") * (to_fmpq(slope) * plan.pieces / (high - low))
         self._regs.set("total", affine, self._reach())
 
@@ -175,63 +157,12 @@ class _Writer:
     def add_class(self, parities: Parities) -> None:
         """The layers of a class."""
         found, digits = class_digits(self._plan, parities, self._leads)
-        self._address(parities)
-        self._code(found, digits[:, self._order])
-        self._places(parities)
+        self._classes.write(parities, found, digits[:, self._order], last=all(parities))
         self._nodes(parities, digits.shape[1])
 
     def finished(self) -> Network:
         """The network of all classes."""
         return self._regs.output(self._regs.get("total") + to_fmpq(self._plan.base))
-
-    def _unfolded(self, axis: int, parity: int) -> Form:
-        slope, offset = unfolded(self._domain, axis, self._plan.cells, self._plan.steps, parity)
-        return slope * (self._regs.get(f"x{axis}") + self._domain[axis][0]) + offset
-
-    def _address(self, parities: Parities) -> None:
-        """Register Y."""
-        missing, length = list[Form](), folds(self._plan.cells)
-        for axis, parity in enumerate(parities):
-            v = self._unfolded(axis, parity)
-            for level in range(length):
-                last = level + 1 == length
-                above, *others = self._regs.layer(v - _HALF, *missing, *([] if last else [v]))
-                self._count(others[: len(missing)])
-                missing = [1 - above / bit_ramp(self._plan.cells, level)]
-                if not last:
-                    v = 2 * others[-1] - 4 * above
-        self._count(self._regs.layer(*missing))
-
-    def _places(self, parities: Parities) -> None:
-        """Registers w_k; in the last class the coordinates are needed no longer."""
-        for axis, parity in enumerate(parities):
-            v = self._unfolded(axis, parity)
-            if all(parities):
-                self._regs.drop(f"x{axis}")
-            for _ in range(folds(self._plan.cells)):
-                rising, above = self._regs.layer(v, v - _HALF)
-                v = 2 * rising - 4 * above
-            self._regs.set(f"w{axis}", v)
-
-    def _count(self, missing: list[Form]) -> None:
-        """Add the bit of the layer before to Y."""
-        for unit in missing:
-            before = 2 * self._regs.get("Y") if self._regs.has("Y") else Form()
-            self._regs.set("Y", before + 1 - unit)
-
-    def _code(self, found: np.ndarray, digits: np.ndarray) -> None:
-        """From Y to the code."""
-        regs = self._regs
-        start, bends, changes = code_polygon(found, digits)
-        regs.set("code", Form(constant=start), code_offset(digits.shape[1], int(found[-1])))
-        regs.layer()
-        for i, change in enumerate(changes):
-            regs.add("code", change * regs.get("Y"))
-            if i + 1 < len(changes):
-                regs.set("Y", regs.get("Y") - (bends[i + 1] - bends[i]))
-                regs.layer()
-        regs.drop("Y")
-        regs.set("code", regs.get("code"))
 
     def _nodes(self, parities: Parities, left: int) -> None:
         """From w_k and the code to the total; `left` digits are to be read."""
@@ -281,8 +212,7 @@ class _Writer:
 
     def _end(self, end: End) -> Form:
         sign, axis, place = end
-        u = 2 * self._plan.steps * self._regs.get(f"w{axis}") - fmpq(self._plan.steps + 1, 2)
-        return sign * (u - place)
+        return sign * (self._classes.place(axis) - place)
 
 
 # -- reading ------------------------------------------------------------------------------------------------------------
@@ -305,21 +235,12 @@ def _read(rows: Rows, network: Network, target: Target) -> BentPatches | None:
     slopes = [w * (high - low) / pieces for w, (low, high) in zip(inputs, target.domain, strict=True)]
     base = sum((w * low for w, low in zip(inputs, target.domain.lower, strict=True)), rows[-1][1] + rows[d][1])
     quantum = dict(rows[-1][2])[d + starts[-2] - 1]
-    codes, first = [], d * folds(cells) + 1  # the layer, counted from 0, in which the first code starts
-    nodes = []  # the layers in which the digits of a class start
+    codes, nodes, layer = [], [], 0  # nodes: the layers, counted from 0, in which the digits of a class start
     for parities in classes(d):
-        found = np.sort(addresses(cells, parities))
-        bends = places(found)
-        value = whole(rows[starts[first + 1] - 1][1]) - code_offset(digits, int(found[-1]))
-        changes = {}
-        for i, place in enumerate(bends):
-            layer = first + 1 + i
-            unit = starts[layer] + units[layer - 1] - (2 if i + 1 == len(bends) else 1)
-            changes[place] = whole(dict(rows[unit][2]).get(d + starts[layer] - 2, fmpq(0)))
-        codes.append(codes_at(found, value, changes))
-        start = layers_of(grouped(box_of(path_of(steps, d)[0], steps), parities)) - 1
-        nodes.append(first + len(bends) + d * folds(cells) + start)
-        first = nodes[-1] + 2 * digits + d * (steps - 2) + 1 + d * folds(cells) + 1
+        found, layer = read_codes(rows, network, cells, parities, layer, digits)
+        codes.append(found)
+        nodes.append(layer + layers_of(grouped(box_of(path_of(steps, d)[0], steps), parities)) - 1)
+        layer = nodes[-1] + 2 * digits + d * (steps - 2) + 1
     # The step along the first axis is the number of node M - 2 of the path; the total takes its offset when psi stands.
     at = nodes[0] + 5 * (steps - 3) + 7
     offset = -dict(rows[starts[at] + d][2])[d + starts[at - 1] + 2 * d + 2] / quantum
@@ -328,8 +249,8 @@ def _read(rows: Rows, network: Network, target: Target) -> BentPatches | None:
     order = np.argsort(_digit_order(steps, d, leads))
     levels = np.zeros((cells * steps,) * d, dtype=np.int64)
     for parities, numbers in zip(classes(d), codes, strict=True):
-        found = levels_of(digits_of(numbers, digits)[:, order], steps, d, leads)
-        put_class(levels, cells, steps, parities, local_nodes(steps, d), found)
+        found_levels = levels_of(digits_of(numbers, digits)[:, order], steps, d, leads)
+        put_class(levels, cells, steps, parities, local_nodes(steps, d), found_levels)
     return BentPatches(
         cells, steps, 1, exact_number(base), exact_number(quantum), levels, tuple(exact_number(s) for s in slopes)
     )
