@@ -120,22 +120,31 @@ class _Writer:
             counts, offsets = counts_of(move, self._leads)
             for i, (count, offset) in enumerate(zip(counts, offsets, strict=True)):
                 left -= count
-                number = self._number(count, left) - offset
-                if move.kind in ("first", "change"):
-                    regs.add(f"S{i}", number)
-            self._finish_tasks()
-            if move.kind == "forward":
-                for i in range(r - 1):
-                    regs.add(f"S{i}", regs.get(f"S{i + 1}"))
-                regs.add(f"S{r - 1}", number)
-            elif move.kind == "backward":
-                regs.add(f"S{r - 1}", -number)
-                for i in range(r - 2, -1, -1):
-                    regs.add(f"S{i}", -regs.get(f"S{i + 1}"))
+                number = self._number(count, left)
+                if self._tasks:  # the gates need the differences as they are
+                    regs.set("next", number)
+                    self._finish_tasks()
+                    number = regs.get("next")
+                    regs.drop("next")
+                self._update(move.kind, i, number - offset)
             self._tasks.extend(self._tasks_at(axis, parities, move))
             self._next_task()
         self._finish_tasks()
         regs.drop("code", "w0", "w1", "line", *(f"S{i}" for i in range(r)))
+
+    def _update(self, kind: str, i: int, number: Form) -> None:
+        """Change the differences by number i of a move."""
+        regs, r = self._regs, self._plan.order
+        if kind == "forward":
+            for j in range(r - 1):
+                regs.add(f"S{j}", regs.get(f"S{j + 1}"))
+            regs.add(f"S{r - 1}", number)
+        elif kind == "backward":
+            regs.add(f"S{r - 1}", -number)
+            for j in range(r - 2, -1, -1):
+                regs.add(f"S{j}", -regs.get(f"S{j + 1}"))
+        else:
+            regs.add(f"S{i}", number)
 
     def _number(self, count: int, left: int) -> Form:
         """The number of the next digits, of which `left` follow after it."""
