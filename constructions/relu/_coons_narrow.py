@@ -4,7 +4,7 @@ The surface is that of _coons_network, r = 3, 4: numbers are selected by gates, 
 coordinates; what has been selected; for each of the 4 classes of patches, one after the other, the code and the local places
 (_strict_classes), the r differences S_i of a window (_line_codes), the closure of the line, and the number that is being read.
     digits    (2 layers each)  as in _hoelder_patch_narrow; the sum 2 - (1 - I) - (1 - I') of both indicators is the digit;
-    gates     (2 layers each)  while the digits that follow are read: for each node and step of a window, the two parts of its
+    gates     (2 layers each)  while the digits that follow are read, to the next line as well: for each node and step of a window, the two parts of its
         closure, max(u - n - 1 + rho, 0)/rho and max(n - 1 + rho - u, 0)/rho for a node, n + 1 and n in place of n +- 1 for a
         step; then max(q + R - 2 R Y, 0) and max(1 - Y, 0), Y the sum with the closure of the line.
 Levels of nodes and coefficients of bubbles on edges along the line are linear in S_0, .., S_(r-1). First lines run along axis 2,
@@ -110,13 +110,8 @@ class _Writer:
         regs, plan, r = self._regs, self._plan, self._plan.order
         for i, bound in enumerate(self._bounds):
             regs.set(f"S{i}", Form(), offset_for(fmpq(bound)))
-        line = -1
+        regs.set("line", Form())
         for move in moves(plan.steps, r):
-            if move.line > line:
-                line = move.line
-                self._finish_tasks()
-                before, after = self._layer(*self._sides(1 - axis, line - 1, line + 1))
-                regs.set("line", before + after)
             counts, offsets = counts_of(move, self._leads)
             for i, (count, offset) in enumerate(zip(counts, offsets, strict=True)):
                 left -= count
@@ -127,6 +122,9 @@ class _Writer:
                     number = regs.get("next")
                     regs.drop("next")
                 self._update(move.kind, i, number - offset)
+            if move.kind in ("first", "change"):
+                before, after = self._layer(*self._sides(1 - axis, move.line - 1, move.line + 1))
+                regs.set("line", before + after)
             self._tasks.extend(self._tasks_at(axis, parities, move))
             self._next_task()
         self._finish_tasks()
@@ -376,15 +374,12 @@ def coons_narrow_layers(plan: CoonsPlan) -> int:
 
 def _walk_layers(steps: int, leads: Leads, corners: bool) -> tuple[int, int]:
     """(the layers of a walk through a patch, those before the first digit of its second line)."""
-    order, total, waiting, line, second = len(leads.first), 0, 0, -1, 0
+    order, total, waiting, second = len(leads.first), 0, 0, 0
     for move in moves(steps, order):
-        if move.line > line:
-            line, total, waiting = move.line, total + waiting + 1, 0
-            second = total if line == 1 else second
-        digits = 2 * sum(counts_of(move, leads)[0])
-        total += max(digits, waiting)
-        tasks = len(steps_at(move.window, steps, order)) + corners * len(nodes_at(move.window, steps, order))
-        waiting = 2 * tasks
+        if move.kind == "change" and not second:
+            second = total
+        total += max(2 * sum(counts_of(move, leads)[0]), waiting) + (move.kind in ("first", "change"))
+        waiting = 2 * (len(steps_at(move.window, steps, order)) + corners * len(nodes_at(move.window, steps, order)))
     return total + waiting, second
 
 
@@ -404,7 +399,7 @@ def _read(rows: Rows, network: Network, target: Target) -> CoonsPlan | None:
     if (cells * steps) ** 2 > MOST_NODES or order < 3 or steps < order:
         return None
     layer = read_codes(rows, network, cells, (0, 0), 0, 0)[1]
-    first = _digit_counts(rows, starts, layer + 1, order)
+    first = _digit_counts(rows, starts, layer, order)
     second = _walk_layers(steps, Leads(first, (1,) * order), True)[1]
     leads = Leads(first, _digit_counts(rows, starts, layer + second, order))
     digits, walk = int(all_counts(steps, leads)[0].sum()), _walk_layers(steps, leads, True)[0]

@@ -114,7 +114,7 @@ def levels_from(numbers: np.ndarray, steps: int, order: int) -> np.ndarray:
 
 
 def leads_of(plan: CoonsPlan) -> Leads:
-    """How many digits are needed in all patches, along both axes."""
+    """How many digits are needed in all patches, along both axes; 2 r + 1 at least for the change of S_0: gates wait."""
     r, m = plan.order, plan.steps
     first, changes = [0] * r, [0] * r
     kinds = [move.kind for move in moves(m, r)]
@@ -129,9 +129,8 @@ def leads_of(plan: CoonsPlan) -> Leads:
                 for i in range(r):
                     sizes[i] = max(sizes[i], int(numbers[at + i]))
                 at += r
-    return Leads(
-        (digits_for(first[0]), *(digits_for(2 * size) for size in first[1:])), tuple(digits_for(2 * size) for size in changes)
-    )
+    found = [digits_for(2 * size) for size in changes]
+    return Leads((digits_for(first[0]), *(digits_for(2 * size) for size in first[1:])), (max(2 * r + 1, found[0]), *found[1:]))
 
 
 def class_digits(plan: CoonsPlan, axis: int, parities: Parities, leads: Leads) -> tuple[np.ndarray, np.ndarray]:
