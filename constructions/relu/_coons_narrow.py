@@ -1,30 +1,33 @@
-"""How does a network of constant width without skips compute Coons patches of coded values in the plane? Line by line, twice.
+"""How does a network of constant width without skips compute Coons patches of coded values in the plane? Lines, twice.
 
-The surface is that of _coons_network, r = 3, 4: numbers are selected by gates, cut to their sizes, and multiplied. Registers: the
-coordinates; what has been selected; for each of the 4 classes of patches, one after the other, the code and the local places
-(_strict_classes), the r differences S_i of a window (_line_codes), the closure of the line, and the number that is being read.
-    digits    (2 layers each)  as in _hoelder_patch_narrow; the sum 2 - (1 - I) - (1 - I') of both indicators is the digit;
-    gates     (2 layers each)  while the digits that follow are read, to the next line as well: for each node and step of a window, the two parts of its
-        closure, max(u - n - 1 + rho, 0)/rho and max(n - 1 + rho - u, 0)/rho for a node, n + 1 and n in place of n +- 1 for a
-        step; then max(q + R - 2 R Y, 0) and max(1 - Y, 0), Y the sum with the closure of the line.
-Levels of nodes and coefficients of bubbles on edges along the line are linear in S_0, .., S_(r-1). First lines run along axis 2,
-and corners and the bubbles of these edges are selected; with z_k the triangle waves, G_1 = A + z_1 [(B - A) + z_2 (A - B - C +
-D)] + z_2 [(C - A) + (1 - z_2) E_2(z_2)] is computed. Then all is repeated, from another code, with lines along axis 1: G = G_1 +
-z_1 (1 - z_1) E_1(z_1). 4 r - 4 products, one after the other.
+The surface is that of _coons_network, r = 3, 4: numbers are selected by gates, cut to their sizes, and multiplied. Registers:
+the coordinates; what has been selected; for each of the 4 classes of patches, one after the other, the code and the local
+places (_strict_classes), the r differences S_i of a window (_line_codes), the closure of the line, the number being read.
+    digits    (2 layers each)  as in _hoelder_patch_narrow; a digit is 2 - (1 - I) - (1 - I');
+    gates     (2 layers each)  while the digits that follow are read, to the next line as well: for each node and step of a
+        window, the two parts of its closure, max(low + rho - u, 0)/rho and max(u - high + rho, 0)/rho, low and high n - 1 and
+        n + 1 for a node, k and k + 1 for a step; then max(q + R - 2 R Y, 0) and max(1 - Y, 0), Y the sum with the closure of
+        the line, which is let through as in _coons_network.
+Levels of nodes and coefficients of bubbles on edges along the line are linear in S_0, .., S_(r-1). First lines run along axis
+2, and corners and the bubbles of these edges are selected; with z_k the triangle waves,
+    G_1 = A + z_1 [(B - A) + z_2 (A - B - C + D)] + z_2 [(C - A) + (1 - z_2) E_2(z_2)]
+is computed. Then all is repeated, from another code, with lines along axis 1: G = G_1 + z_1 (1 - z_1) E_1(z_1). There are
+4 r - 4 products, one after the other.
 
-Statement. At every x of the box the network differs from P of the plan by at most (2^-10 + 2^-8) lambda. Its width is 4 r + 8: 20
-for r = 3, 24 for r = 4. Proof. The numbers selected are those of _coons_network wherever closures are 0 or at least 1, and cut to
-the same sizes; the rest of its proof, which is about ramps, applies. On the support of a patch codes, digits and so all S_i
-are its own; off it all Y >= 1, and whatever the digits are |q| <= R. Registers that may be negative have offsets. Width: 2
-coordinates, 4 + 2 (r - 2) selected numbers, the code, 2 places, r differences, the closure of the line, the number that is
-read, 2 units of a digit, and r - 1 of gates: of both sides of a node, or of r - 2 coefficients and of their closure.
-So the width does not depend on N and M. Source: P19 (fixed width); this schedule is derived here.
+Statement. At every x of the box the network differs from P of the plan by at most (2^-10 + 2^-8) lambda. Its width is at most
+4 r + 8: 20 for r = 3, 24 for r = 4. Proof. The numbers selected are those of _coons_network wherever closures are 0 or at
+least 1, and cut to the same sizes; what its proof says about ramps applies. On the support of a patch codes, digits and so all
+S_i are its own; off it all Y >= 1, and |q| <= R, whatever the digits are (bounds_of): nothing is let through. Registers that may
+be negative have offsets. Width: 2 coordinates, 4 + 2 (r - 2) selected numbers, the code, 2 places, r differences, the closure
+of the line, the number being read, 2 units of a digit, and r - 1 of gates: of both sides of a node or a step, or of r - 2
+coefficients and of 1 - Y. So the width does not depend on N and M. Source: P19 (fixed width); derived here.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import partial
 from math import comb
 
 import numpy as np
@@ -37,6 +40,7 @@ from constructions.relu._coons_network import coons_network
 from constructions.relu._coons_plan import MOST_NODES, PRODUCTS, CoonsPlan
 from constructions.relu._coons_reader import FORMS
 from constructions.relu._difference_network import offset_for
+from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._line_codes import (
     Leads,
     Move,
@@ -48,16 +52,17 @@ from constructions.relu._line_codes import (
     levels_of,
     moves,
 )
-from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._newton_windows import bubbles, window
-from constructions.relu._patch_codes import Parities, classes, digits_of, put_class
+from constructions.relu._patch_codes import Parities, classes, digits_of, folds, put_class
 from constructions.relu._patch_reader import grid_of
 from constructions.relu._plan_forms import Rows
 from constructions.relu._registers import Registers
-from constructions.relu._strict_classes import StrictClasses, class_layers, read_codes
-from constructions.relu.square import levels_for
+from constructions.relu._strict_classes import StrictClasses, bends_of_codes, class_layers, read_codes
 from constructions.relu._two_scale_reader import exact_number
+from constructions.relu.square import levels_for
 
+#: Orders whose surfaces have bubbles on edges alone.
+NARROW_ORDERS = (3, 4)
 _HALF = fmpq(1, 2)
 #: Yields what the units of a layer read, is sent the units.
 _Task = Generator[list[Form], list[Form], None]
@@ -232,7 +237,8 @@ class _Writer:
         regs.set("G", regs.get(a) + first, surface_offset(plan))
         regs.drop(b, d)
         bubble = self._curve(1, bends)
-        regs.add("G", self._times(regs.get(c) - regs.get(a) + bubble, lambda: regs.get("z1"), size + sum(bends) + len(bends)))
+        most = size + sum(bends, fmpq(len(bends)))
+        regs.add("G", self._times(regs.get(c) - regs.get(a) + bubble, lambda: regs.get("z1"), most))
         regs.drop(a, c, "z0", "z1")
 
     def other_curves(self) -> None:
@@ -241,7 +247,7 @@ class _Writer:
         self._cut({})
         self._waves()
         bubble = self._curve(0, bends)
-        regs.add("G", self._times(bubble, lambda: regs.get("z0"), sum(bends) + len(bends)))
+        regs.add("G", self._times(bubble, lambda: regs.get("z0"), sum(bends, fmpq(len(bends)))))
         regs.drop("z0", "z1")
         regs.layer()
 
@@ -275,6 +281,9 @@ class _Writer:
                 s = 2 * rising - 4 * above
             regs.set(f"z{axis}", s)
 
+    def _wave(self, axis: int, sign: int, constant: int) -> Form:
+        return constant + sign * self._regs.get(f"z{axis}")
+
     def _curve(self, axis: int, bends: list[fmpq]) -> Form:
         """(1 - z) E(z) of the edges along an axis, by Horner's rule; their registers are dropped."""
         regs, inside, most = self._regs, Form(), fmpq(0)
@@ -288,7 +297,8 @@ class _Writer:
                 regs.drop("inside")
             regs.drop(f"e0{l}", f"e1{l}")
             most += bends[l] + fmpq(1, 4)
-            inside = self._times(inside, lambda l=l: regs.get(f"z{axis}") if l else 1 - regs.get(f"z{axis}"), most)
+            sign, one = (1, 0) if l else (-1, 1)
+            inside = self._times(inside, partial(self._wave, axis, sign, one), most)
         return inside
 
     def _times(self, form: Form, factor: Callable[[], Form], most: fmpq) -> Form:
@@ -361,15 +371,34 @@ def _product_levels(order: int, most: fmpq) -> int:
 
 def coons_narrow_layers(plan: CoonsPlan) -> int:
     """The number of hidden layers."""
-    leads, (size, bends) = leads_of(plan), sizes_of(plan)
-    layers = 2 * class_layers(2, plan.cells)
-    layers += 4 * sum(_walk_layers(plan.steps, leads, corners)[0] for corners in (True, False))
+    leads = leads_of(plan)
+    walks = sum(_walk_layers(plan.steps, leads, corners)[0] for corners in (True, False))
+    return 2 * class_layers(2, plan.cells) + 4 * walks + _surface_layers(plan)
+
+
+def coons_narrow_weights(plan: CoonsPlan) -> int:
+    """An upper bound of the weights: (4 r + 9) N^2 to twice as many, about 1350 M^2 (r = 3) or 1590 M^2 (r = 4), and O(M log W).
+
+    Along the two axes together, and per class: a digit has 18 + 18 weights and two layers of 3 r + 7 and 3 r + 4 registers; the
+    gates of a node have 15, those of a step 11 + (r - 2)(r + 3) each time, moving the differences 2 r - 1.
+    """
+    r, m, leads = plan.order, plan.steps, leads_of(plan)
+    digits = int(all_counts(m, leads)[0].sum())
+    gates = 15 + 2 * (11 + (r - 2) * (r + 3)) + 4 * r - 2
+    places, length = (4 * r + 9) * bends_of_codes(2, plan.cells), folds(plan.cells)
+    fixed = (2 * r + 18) * _surface_layers(plan) + 4 * length * (16 * r + 60) + 100 * r
+    return places + 4 * (12 * r + 58) * digits + 4 * gates * m * (m + 2) + 4 * (6 * r + 40) * m + fixed
+
+
+def _surface_layers(plan: CoonsPlan) -> int:
+    """The layers in which the surface is computed: two to cut, the waves, m + 2 for a product of m levels."""
+    size, bends = sizes_of(plan)
     most, factors = fmpq(0), [2 * size, 3 * size + 1, size + sum(bends) + len(bends), sum(bends) + len(bends)]
     for bend in bends[::-1]:
         most += bend + fmpq(1, 4)
         factors += 2 * [2 * bend, most]
     products = sum(_product_levels(plan.order, fmpq(factor)) + 2 for factor in factors)
-    return layers + 2 * (2 + 2 * plan.pieces.bit_length()) + products + 1
+    return 2 * (2 + 2 * plan.pieces.bit_length()) + products + 1
 
 
 def _walk_layers(steps: int, leads: Leads, corners: bool) -> tuple[int, int]:

@@ -17,8 +17,8 @@ from constructions.relu._two_scale_search import MAXIMUM_NODES, proved_bound
 Found = tuple[BentPatches, tuple[BudgetItem, ...]]
 #: Weights of a node in all 2^d classes over those of a patch; order 2 by the number of variables, orders 3, 4 in two.
 _BALANCE = {2: 4 * 44 / 3, 3: 8 * 46 / 3}
-#: Order 2 without skips.
-_NARROW_BALANCE = {2: 324 / 7, 3: 776 / 8}
+#: Without skips, by the number of variables and the order.
+_NARROW_BALANCE = {(2, 2): 324 / 7, (2, 3): 1342 / 21, (2, 4): 1578 / 25, (3, 2): 776 / 8}
 _CURVED_BALANCE = {3: 4 * 63 / 3, 4: 4 * 82 / 3}
 
 
@@ -39,7 +39,7 @@ def search_bent(method: str, target: Target, order: int, goal: float, share: flo
     missed = between_nodes(target, 1) if order == 2 else between_curves(target, order, 1)
     nodes = max(3.0 * order, 1 + (missed / goal) ** (1 / order))
     if form == "narrow":
-        balance = _NARROW_BALANCE[d]
+        balance = _NARROW_BALANCE[d, order]
     else:
         balance = _BALANCE[d] if order == 2 else _CURVED_BALANCE[order]
     for _ in range(40):

@@ -11,6 +11,7 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
+from constructions.relu._coons_narrow import NARROW_ORDERS, coons_narrow
 from constructions.relu._coons_network import coons_network
 from constructions.relu._coons_plan import ORDERS as CURVED
 from constructions.relu._coons_plan import CoonsPlan
@@ -76,12 +77,13 @@ def hoelder_two_scale(
     for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more (d = 2, r = 3: 3 N^2 + 252 M^2, r = 4: 3 N^2 + 328 M^2, 9 M^2
     layers, and O(M + r^2 log(1/eps)) more). With M^d ~ N^(rate d^2/r - d): error O(W^-rate), depth O(W^(rate d/r - 1));
     rate = 2 r/d is the fastest there is.
-    form="narrow" (rate 2 r/d; d = 1, or r = 2): standard fully-connected form, no skips, constant width whatever N and M are.
+    form="narrow" (rate 2 r/d; d = 1, 2, or r = 2): standard fully-connected form, no skips, constant width whatever N and M are.
     r = 2: the same function. d = 1: width 6, about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers; d = 2: width 12,
     about 7 N^2 + 324 M^2 weights, N^2 + 16 M^2 hidden layers; d = 3: width 15, 8 N^3 + 776 M^3, N^3 + 32 M^3 (N^d twice as
     much at most where N is not twice a power of 2). d = 1, r >= 3: width 10 for every r, the same piecewise polynomial and
-    bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden layers, and O(r log(1/eps)) more of both:
-    differences are packed in one number, and 2 (r - 1) products follow each other.
+    bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden layers, and O(r log(1/eps)) more
+    of both: differences are packed in one number, and 2 (r - 1) products follow each other. d = 2, r = 3, 4: width 20, 24, the
+    same surface and bound, about (4 r + 9) N^2 + 1350 M^2 (r = 4: 1590 M^2) weights and O(M log W) more, 2 N^2 + 48 M^2 layers.
     cells and steps fix N and M (then the bound is what it is); for d > 1 N >= 3 and M >= 3 is odd, M >= r.
     Raises InputError (eps, order, rate outside (r/d, 2 r/d], form, cells, steps), RegularityError beyond 3 variables, for
     orders above 4 in two and above 2 in three, or without bounded derivatives of this order, UnreachableError beyond 60,000,000
@@ -147,7 +149,7 @@ def _several(target: Target, goal: float, share: float, order: int, form: str, c
 
 def _network(plan: _Plan, target: Target, form: str) -> Network:
     if isinstance(plan, CoonsPlan):
-        network = coons_network(plan, target)
+        network = (coons_narrow if form == "narrow" else coons_network)(plan, target)
         if not plan.constant:
             COONS.remember(network, target, plan)
     elif isinstance(plan, BentPatches):
@@ -181,7 +183,7 @@ def _rate(rate: Any, order: int, dimension: int) -> float:
 def _check_narrow(order: int, dimension: int, power: float) -> None:
     """Raise InputError where there is no network of constant width."""
     fastest = to_fmpq(2 * order) / dimension
-    if dimension > 1 and order > 2:
+    if dimension > 1 and order > (2 if dimension > 2 else NARROW_ORDERS[-1]):
         raise InputError("form", "narrow", f"'skips' for order {order} in {dimension} variables")
     if power != to_float(fastest):
         why = f"'skips' for this rate; 'narrow' is for rate {fastest}: constant width makes depth O(W)"
