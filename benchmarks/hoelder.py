@@ -80,6 +80,16 @@ ORDERS_IN_THE_PLANE: list[Series] = [
     ),
     ("d = 2, order 3, p = 9/4", _HIGHER, {"order": 3, "rate": 2.25}, tuple((12 * m * m, m) for m in (3, 5, 7, 9)), -2.25),
 ]
+#: Without skips, of width 20; O(M log W) weights for steps from line to line count more here, so M starts at 5.
+NARROW_IN_THE_PLANE: list[Series] = [
+    (
+        "d = 2, order 3, width 20",
+        _HIGHER,
+        {"order": 3, "form": "narrow"},
+        ((48, 5), (80, 7), (128, 9), (192, 13), (256, 17), (352, 23)),
+        -3,
+    ),
+]
 #: Three variables, order 2, N = 3 M + 1 patches per axis, 27,000 to 52,313,624 fine nodes (60,000,000 are the most there are).
 #: The shortest wave is 15 fine steps of an axis long at first, so that first differences and levels have few digits there.
 SPACE = Target("sin(10*x+6*y-2*z)*cos(10*z+4*y)", [(0, 1)] * 3)
@@ -148,14 +158,16 @@ def plane_picture(path: str | Path, target: Target, series: list[Series]) -> Non
     plt.close(figure)
 
 
-if __name__ == "__main__":  # `line`, `plane`, `orders`, `space`, or all of them without an argument
+if __name__ == "__main__":  # `line`, `plane`, `orders`, `narrow`, `space`, or all of them without an argument
     figures = Path(__file__).resolve().parents[1] / "docs" / "figures"
-    chosen = sys.argv[1:] or ["line", "plane", "orders", "space"]
+    chosen = sys.argv[1:] or ["line", "plane", "orders", "narrow", "space"]
     if "line" in chosen:
         picture(figures / "hoelder-two-scale.png")
     if "plane" in chosen:
         plane_picture(figures / "hoelder-two-scale-plane.png", PLANE, IN_THE_PLANE)
     if "orders" in chosen:
         plane_picture(figures / "hoelder-two-scale-plane-orders.png", WAVES, ORDERS_IN_THE_PLANE)
+    if "narrow" in chosen:
+        plane_picture(figures / "hoelder-two-scale-plane-narrow.png", WAVES, NARROW_IN_THE_PLANE)
     if "space" in chosen:
         plane_picture(figures / "hoelder-two-scale-space.png", SPACE, IN_SPACE)

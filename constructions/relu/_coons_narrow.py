@@ -17,10 +17,10 @@ is computed. Then all is repeated, from another code, with lines along axis 1: G
 Statement. At every x of the box the network differs from P of the plan by at most (2^-10 + 2^-8) lambda. Its width is at most
 4 r + 8: 20 for r = 3, 24 for r = 4. Proof. The numbers selected are those of _coons_network wherever closures are 0 or at
 least 1, and cut to the same sizes; what its proof says about ramps applies. On the support of a patch codes, digits and so all
-S_i are its own; off it all Y >= 1, and |q| <= R, whatever the digits are (bounds_of): nothing is let through. Registers that may
-be negative have offsets. Width: 2 coordinates, 4 + 2 (r - 2) selected numbers, the code, 2 places, r differences, the closure
-of the line, the number being read, 2 units of a digit, and r - 1 of gates: of both sides of a node or a step, or of r - 2
-coefficients and of 1 - Y. So the width does not depend on N and M. Source: P19 (fixed width); derived here.
+S_i are its own; off it all Y >= 1, and |q| <= R, whatever the digits are (bounds_of): nothing is let through. Registers that
+may be negative have offsets. Width: 2 coordinates, 4 + 2 (r - 2) selected numbers, the code, 2 places, r differences, the
+closure of the line, the number being read, 2 units of a digit, and r - 1 of gates: both sides of a node or a step are 2, and
+r - 2 coefficients with 1 - Y are r - 1. So the width does not depend on N and M. Source: P19 (fixed width); derived here.
 """
 
 from __future__ import annotations
@@ -377,7 +377,7 @@ def coons_narrow_layers(plan: CoonsPlan) -> int:
 
 
 def coons_narrow_weights(plan: CoonsPlan) -> int:
-    """An upper bound of the weights: (4 r + 9) N^2 to twice as many, about 1350 M^2 (r = 3) or 1590 M^2 (r = 4), and O(M log W).
+    """An upper bound of the weights: (4 r + 9) N^2 to twice as many, about 1350 M^2 (r = 4: 1590 M^2), and O(M log W).
 
     Along the two axes together, and per class: a digit has 18 + 18 weights and two layers of 3 r + 7 and 3 r + 4 registers; the
     gates of a node have 15, those of a step 11 + (r - 2)(r + 3) each time, moving the differences 2 r - 1.
@@ -425,7 +425,7 @@ def _read(rows: Rows, network: Network, target: Target) -> CoonsPlan | None:
     order = units[0] // 2 - 1 - (units[0] % 2 == 0)
     _, fold, weights = rows[2 + 2 * order]
     cells, steps = grid_of(dict(weights)[0], fold + _HALF, target)
-    if (cells * steps) ** 2 > MOST_NODES or order < 3 or steps < order:
+    if (cells * steps) ** 2 > MOST_NODES or order not in NARROW_ORDERS or steps < order:
         return None
     layer = read_codes(rows, network, cells, (0, 0), 0, 0)[1]
     first = _digit_counts(rows, starts, layer, order)

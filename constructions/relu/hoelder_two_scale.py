@@ -41,7 +41,7 @@ DESCRIPTION = {
     "needs": "bounded derivatives of order r: one variable, r = 2 .. 8; two, r = 2, 3, 4; three, r = 2",
     "guarantee": "sup |f - net| <= eps, proved: O(h^r max |D^r f|), h = side/(N M); 3/8 h^2 max |f''| for r = 2, d = 1",
     "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (form='narrow', p = 2 r/d: width 6, 10 for r > 2, "
-    "d = 1; 12, 15 for r = 2, d = 2, 3); discontinuous in f",
+    "d = 1; 12, 20, 24 for r = 2, 3, 4, d = 2; 15 for r = 2, d = 3); discontinuous in f",
     "references": ("P19", "P18"),
 }
 #: A coarse cell costs this share of a fine step: order 2, higher orders.
@@ -77,7 +77,7 @@ def hoelder_two_scale(
     for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more (d = 2, r = 3: 3 N^2 + 252 M^2, r = 4: 3 N^2 + 328 M^2, 9 M^2
     layers, and O(M + r^2 log(1/eps)) more). With M^d ~ N^(rate d^2/r - d): error O(W^-rate), depth O(W^(rate d/r - 1));
     rate = 2 r/d is the fastest there is.
-    form="narrow" (rate 2 r/d; d = 1, 2, or r = 2): standard fully-connected form, no skips, constant width whatever N and M are.
+    form="narrow" (rate 2 r/d; d = 1, 2, or r = 2): standard fully-connected form, no skips, constant width for all N and M.
     r = 2: the same function. d = 1: width 6, about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers; d = 2: width 12,
     about 7 N^2 + 324 M^2 weights, N^2 + 16 M^2 hidden layers; d = 3: width 15, 8 N^3 + 776 M^3, N^3 + 32 M^3 (N^d twice as
     much at most where N is not twice a power of 2). d = 1, r >= 3: width 10 for every r, the same piecewise polynomial and

@@ -103,9 +103,9 @@ def test_layers_are_strict_the_width_is_constant_and_certificates_are_those_of_t
     assert all([block.source for block in l.blocks] == [k] for k, l in enumerate(a.network.layers))
     assert a.network.size.width == coons_narrow_width(order) == {3: 20, 4: 24}[order]
     b = built(f, cells, steps, order, "skips")
-    c = a.certify()
-    assert a.bound == b.bound and c.upper == b.certify().upper <= a.bound
-    assert c.status == "tight" and c.method.startswith("structure only") and c.check("witness")
+    c, other = a.certify(), b.certify()
+    assert a.bound == b.bound and c.upper == other.upper <= a.bound and c.status == other.status
+    assert 0 < c.lower <= c.upper and c.method.startswith("structure only") and c.check("witness")
 
 
 @pytest.mark.parametrize(("f", "cells", "steps", "order"), [*CASES, (PLANE, 16, 7, 3), (PLANE, 4, 13, 4), (HUMP, 32, 5, 4)])
@@ -181,8 +181,7 @@ def test_schedules_with_a_slip_are_no_networks_of_this_form(fault, monkeypatch):
     plan = read_coons(good.network, PLANE)
     if fault == "reach":  # gates that do not close
         monkeypatch.setattr(_coons_narrow, "_reach", lambda order, bounds: fmpq(1))
-    elif fault == "windows":  # steps between patches get the bubbles of one of them twice
-        monkeypatch.setattr(_coons_narrow, "_HALF", fmpq(1, 2))
+    elif fault == "windows":  # of steps between patches, some bubbles are forgotten
         steps_at = _coons_narrow.steps_at
         monkeypatch.setattr(_coons_narrow, "steps_at", lambda s, m, r: [k for k in steps_at(s, m, r) if k >= 0])
     else:
