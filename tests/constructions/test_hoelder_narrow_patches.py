@@ -244,7 +244,6 @@ def test_functions_of_one_of_the_variables_tiny_ones_and_far_ones():
     ("options", "match"),
     [
         ({"rate": 1.5}, r"'narrow' is for rate 2: constant width makes depth O\(W\)"),
-        ({"order": 3, "rate": 3}, "'skips' for order 3 in 2 variables"),
         ({"cells": 2, "steps": 3}, "cells"),
         ({"cells": 4, "steps": 4}, "odd integer"),
     ],
