@@ -62,8 +62,10 @@ HIGHER: list[Series] = [
 ]
 #: Two variables, order 2, M^2 = c N^(2 (p - 1)); patches in twice a power of 2 need the fewest weights. Frequencies as above.
 PLANE = Target("sin(60*x+20*y)*cos(40*y-10*x)", [(0, 1), (0, 1)])
+_PLANE_GRIDS = ((32, 5), (64, 9), (96, 13), (128, 17), (192, 25), (256, 29))
 IN_THE_PLANE: list[Series] = [
-    ("d = 2, order 2, p = 2", _HIGHER, {}, ((32, 5), (64, 9), (96, 13), (128, 17), (192, 25), (256, 29)), -2),
+    ("d = 2, order 2, p = 2", _HIGHER, {}, _PLANE_GRIDS, -2),
+    ("d = 2, order 2, width 12", _HIGHER, {"form": "narrow"}, _PLANE_GRIDS, -2),
     ("d = 2, order 2, p = 3/2", _HIGHER, {"rate": 1.5}, tuple((8 * m * m, m) for m in (3, 5, 7, 9)), -1.5),
 ]
 #: Order 3 in two variables; what weighs as much at all W, first and second differences and products, is 6,000 to 9,000 weights.
@@ -89,10 +91,24 @@ FACES_IN_THE_PLANE: list[Series] = [
         -5,
     ),
 ]
+#: Without skips, of width 20; O(M log W) weights for steps from line to line count more here, so M starts at 5.
+NARROW_IN_THE_PLANE: list[Series] = [
+    (
+        "d = 2, order 3, width 20",
+        _HIGHER,
+        {"order": 3, "form": "narrow"},
+        ((48, 5), (80, 7), (128, 9), (192, 13), (256, 17), (352, 23)),
+        -3,
+    ),
+]
 #: Three variables, order 2, N = 3 M + 1 patches per axis, 27,000 to 52,313,624 fine nodes (60,000,000 are the most there are).
 #: The shortest wave is 15 fine steps of an axis long at first, so that first differences and levels have few digits there.
 SPACE = Target("sin(10*x+6*y-2*z)*cos(10*z+4*y)", [(0, 1)] * 3)
-IN_SPACE: list[Series] = [("d = 3, order 2, p = 4/3", _HIGHER, {}, tuple((3 * m + 1, m) for m in (3, 5, 7, 9, 11)), -4 / 3)]
+_SPACE_GRIDS = tuple((3 * m + 1, m) for m in (3, 5, 7, 9, 11))
+IN_SPACE: list[Series] = [
+    ("d = 3, order 2, p = 4/3", _HIGHER, {}, _SPACE_GRIDS, -4 / 3),
+    ("d = 3, order 2, width 15", _HIGHER, {"form": "narrow"}, _SPACE_GRIDS, -4 / 3),
+]
 #: All nodes of the finest grid are looked at, and some of its cells are halved.
 REGIONS = {1: 20_000_000, 2: 20_000_000, 3: 1_000_000_000}
 
@@ -153,9 +169,9 @@ def plane_picture(path: str | Path, target: Target, series: list[Series]) -> Non
     plt.close(figure)
 
 
-if __name__ == "__main__":  # `line`, `plane`, `orders`, `faces`, `space`, or all of them without an argument
+if __name__ == "__main__":  # `line`, `plane`, `orders`, `faces`, `narrow`, `space`, or all of them without an argument
     figures = Path(__file__).resolve().parents[1] / "docs" / "figures"
-    chosen = sys.argv[1:] or ["line", "plane", "orders", "faces", "space"]
+    chosen = sys.argv[1:] or ["line", "plane", "orders", "faces", "narrow", "space"]
     if "line" in chosen:
         picture(figures / "hoelder-two-scale.png")
     if "plane" in chosen:
@@ -164,5 +180,7 @@ if __name__ == "__main__":  # `line`, `plane`, `orders`, `faces`, `space`, or al
         plane_picture(figures / "hoelder-two-scale-plane-orders.png", WAVES, ORDERS_IN_THE_PLANE)
     if "faces" in chosen:
         plane_picture(figures / "hoelder-two-scale-plane-faces.png", PLANE, FACES_IN_THE_PLANE)
+    if "narrow" in chosen:
+        plane_picture(figures / "hoelder-two-scale-plane-narrow.png", WAVES, NARROW_IN_THE_PLANE)
     if "space" in chosen:
         plane_picture(figures / "hoelder-two-scale-space.png", SPACE, IN_SPACE)

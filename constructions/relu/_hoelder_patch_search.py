@@ -18,6 +18,8 @@ from constructions.relu._two_scale_search import MAXIMUM_NODES, proved_bound
 Found = tuple[BentPatches, tuple[BudgetItem, ...]]
 #: Weights of a node in all 2^d classes over those of a patch, for order 2.
 _BALANCE = {2: 4 * 44 / 3, 3: 8 * 46 / 3}
+#: Without skips, by the number of variables and the order.
+_NARROW_BALANCE = {(2, 2): 324 / 7, (2, 3): 1342 / 21, (2, 4): 1578 / 25, (3, 2): 776 / 8}
 
 
 def given_bent(method: str, target: Target, order: int, cells: Any, steps: Any) -> Found:
@@ -28,7 +30,7 @@ def given_bent(method: str, target: Target, order: int, cells: Any, steps: Any) 
     return _fitted(method, target, order, cells, steps)
 
 
-def search_bent(method: str, target: Target, order: int, goal: float, share: float) -> Found:
+def search_bent(method: str, target: Target, order: int, goal: float, share: float, form: str) -> Found:
     """(plan, budget) of a grid with M^d ~ N^(d (share - 1)), nearly the smallest, whose bound is at most `goal`.
 
     Raises UnreachableError beyond the largest number of fine nodes, RegularityError without bounded derivatives.
@@ -36,7 +38,10 @@ def search_bent(method: str, target: Target, order: int, goal: float, share: flo
     d = target.dimension
     missed = between_nodes(target, 1) if order == 2 else between_curves(target, order, 1)
     nodes = max(3.0 * order, 1 + (missed / goal) ** (1 / order))
-    balance = _BALANCE[d] if order == 2 else 2**d * node_weights(order, d) / 3
+    if form == "narrow":
+        balance = _NARROW_BALANCE[d, order]
+    else:
+        balance = _BALANCE[d] if order == 2 else 2**d * node_weights(order, d) / 3
     for _ in range(40):
         if not nodes**d <= _most(order):
             break

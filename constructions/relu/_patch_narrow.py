@@ -132,7 +132,7 @@ class _Writer:
     def _code(self, parities: Parities) -> None:
         found, digits = class_digits(self._plan, parities, self._lead)
         start, bends, changes = code_polygon(found, digits)
-        offset = _offset(digits.shape[1], int(found[-1]))
+        offset = code_offset(digits.shape[1], int(found[-1]))
         self.net.relu(code=(start + offset, {}), Y=self._address, **self._keep())
         for i, change in enumerate(changes):
             last = i + 1 == len(changes)
@@ -195,7 +195,7 @@ class _Writer:
             self.total = (0, {"total": 1, "t": share, "first": -weight, "second": -weight})
 
 
-def _offset(digits: int, reach: int) -> int:
+def code_offset(digits: int, reach: int) -> int:
     """A power of two above all partial sums of a code's polygon: |slopes| <= 3^digits on [0, reach + 1]."""
     return 1 << (3**digits * (reach + 2)).bit_length()
 
@@ -246,7 +246,7 @@ def _read(rows: Rows, network: Network, target: Target) -> PatchPlan:
     _, base, output = rows[-1]
     codes, layer = [], d * folds(cells) + 1  # the layer in which the first code starts, counted from 0
     for rising, bent in zip(found, bends, strict=True):
-        start = whole(rows[starts[layer] - d][1]) - _offset(digits, int(rising[-1]))
+        start = whole(rows[starts[layer] - d][1]) - code_offset(digits, int(rising[-1]))
         changes = {}
         for i, place in enumerate(bent):
             weights = dict(rows[starts[layer + 1 + i] - d][2])

@@ -11,21 +11,21 @@ from typing import Any
 from flint import fmpq
 
 from approx.networks import Form, Network
-from constructions.relu._strict_layers import INPUT, StrictLayers
+from constructions.relu._strict_layers import StrictLayers, input_name
 
 
 class Registers:
-    """Writes a network of one input in which every layer reads the one before it, and nothing else."""
+    """Writes a network in which every layer reads the one before it, and nothing else."""
 
-    def __init__(self) -> None:
-        self._net = StrictLayers()
-        self._count = 0
+    def __init__(self, inputs: int = 1) -> None:
+        self._net, self._inputs = StrictLayers(inputs), inputs
+        self._count = inputs - 1
         self._forms: dict[str, Form] = {}
         self._offsets: dict[str, Any] = {}
 
-    def input(self) -> Form:
-        """The input, before the first layer."""
-        return Form({0: fmpq(1)})
+    def input(self, axis: int = 0) -> Form:
+        """An input, before the first layer."""
+        return Form({axis: fmpq(1)})
 
     def set(self, name: str, form: Form, offset: Any = 0) -> None:
         """From the next layer on, hold this number, which is at least -offset."""
@@ -39,6 +39,10 @@ class Registers:
         """What the register is, as a form of the last layer's units."""
         return self._forms[name]
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a register."""
+        return name in self._forms
+
     def drop(self, *names: str) -> None:
         """Hold these no longer."""
         for name in names:
@@ -50,8 +54,8 @@ class Registers:
         units = []
         for form in [*kept.values(), *others]:
             self._count += 1
-            units.append((self._count, (form.constant, {_name(u): w for u, w in form.terms.items()})))
-        self._net.relu(**{_name(number): unit for number, unit in units})
+            units.append((self._count, (form.constant, {self._name(u): w for u, w in form.terms.items()})))
+        self._net.relu(**{self._name(number): unit for number, unit in units})
         found = [Form({number: fmpq(1)}) for number, _ in units]
         for name, form in zip(kept, found, strict=False):
             self._forms[name] = form - self._offsets[name]
@@ -59,8 +63,7 @@ class Registers:
 
     def output(self, form: Form) -> Network:
         """The Network with this output."""
-        return self._net.output(form.constant, {_name(u): w for u, w in form.terms.items()})
+        return self._net.output(form.constant, {self._name(u): w for u, w in form.terms.items()})
 
-
-def _name(unit: int) -> str:
-    return f"u{unit}" if unit else INPUT
+    def _name(self, unit: int) -> str:
+        return input_name(unit) if unit < self._inputs else f"u{unit}"

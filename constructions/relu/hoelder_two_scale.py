@@ -11,6 +11,7 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
+from constructions.relu._coons_narrow import NARROW_ORDERS, coons_narrow
 from constructions.relu._coons_network import coons_network
 from constructions.relu._coons_plan import HIGHEST, CoonsPlan
 from constructions.relu._coons_reader import FORMS as COONS
@@ -22,6 +23,7 @@ from constructions.relu._difference_plan import DifferencePlan
 from constructions.relu._difference_reader import ORDERS
 from constructions.relu._hoelder_narrow import hoelder_narrow
 from constructions.relu._hoelder_network import hoelder_network
+from constructions.relu._hoelder_patch_narrow import bent_narrow
 from constructions.relu._hoelder_patch_network import bent_network
 from constructions.relu._hoelder_patch_plan import BentPatches
 from constructions.relu._hoelder_patch_reader import FORMS as PATCHES
@@ -37,8 +39,8 @@ DESCRIPTION = {
     "activations": ("relu",),
     "needs": "bounded derivatives of order r: one or two variables, r = 2 .. 8; three, r = 2 .. 6",
     "guarantee": "sup |f - net| <= eps, proved: O(h^r max |D^r f|), h = side/(N M); 3/8 h^2 max |f''| for r = 2, d = 1",
-    "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (d = 1, form='narrow': width 6, 10 for r > 2); "
-    "discontinuous in f",
+    "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (form='narrow', p = 2 r/d: width 6, 10 for r > 2, "
+    "d = 1; 12, 20, 24 for r = 2, 3, 4, d = 2; 15 for r = 2, d = 3); discontinuous in f",
     "references": ("P19", "P18"),
 }
 #: A coarse cell costs this share of a fine step: order 2, higher orders.
@@ -76,10 +78,13 @@ def hoelder_two_scale(
     for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more (d = 2, r = 3: 3 N^2 + 252 M^2, r = 4: 328 M^2, r = 5: 536 M^2, r =
     6: 776 M^2; d = 3, r = 3: 3 N^3 + 608 M^3, r = 4: 832 M^3; 3 n M^d layers; O(M^(d-1) + r^d log(1/eps)) more). With M^d ~
     N^(rate d^2/r - d): error O(W^-rate), depth O(W^(rate d/r - 1)); rate = 2 r/d is the fastest there is.
-    form="narrow" (d = 1, rate 2 r): standard fully-connected form, no skips, of constant width whatever N and M are. r = 2: the
-    same function, width 6, about 11 N + 57 M weights and N + 6 M + 2 log2 N hidden layers. r >= 3: width 10 for every r, the
-    same piecewise polynomial and bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden
-    layers, and O(r log(1/eps)) more of both: differences are packed in one number, and 2 (r - 1) products follow each other.
+    form="narrow" (rate 2 r/d; d = 1, 2, or r = 2): standard fully-connected form, no skips, constant width for all N and M.
+    r = 2: the same function. d = 1: width 6, about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers; d = 2: width 12,
+    about 7 N^2 + 324 M^2 weights, N^2 + 16 M^2 hidden layers; d = 3: width 15, 8 N^3 + 776 M^3, N^3 + 32 M^3 (N^d twice as
+    much at most where N is not twice a power of 2). d = 1, r >= 3: width 10 for every r, the same piecewise polynomial and
+    bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden layers, and O(r log(1/eps)) more
+    of both: differences are packed in one number, and 2 (r - 1) products follow each other. d = 2, r = 3, 4: width 20, 24, the
+    same surface and bound, about (4 r + 9) N^2 + 1350 M^2 (r = 4: 1590 M^2) weights and O(M log W) more, 2 N^2 + 48 M^2 layers.
     cells and steps fix N and M (then the bound is what it is); for d > 1 N >= 3 and M >= 3 is odd, M >= r.
     Raises InputError (eps, order, rate outside (r/d, 2 r/d], form, cells, steps), RegularityError beyond 3 variables, for
     orders above 8, above 6 in three, or without bounded derivatives of this order, UnreachableError beyond 60,000,000
@@ -103,16 +108,11 @@ def hoelder_two_scale(
     power = _rate(to_fmpq(2 * order) / d if rate is None else rate, order, d)
     if form not in ("skips", "narrow"):
         raise InputError("form", form, "'skips' or 'narrow'")
-    if form == "narrow" and (d > 1 or power != 2 * order):
-        why = (
-            f"'skips' for this rate; 'narrow' is for rate {2 * order}: constant width makes depth O(W)"
-            if d == 1
-            else "'skips' in several variables"
-        )
-        raise InputError("form", form, why)
+    if form == "narrow":
+        _check_narrow(order, d, power)
     share = power * d / order
     if d > 1:
-        plan, budget = _several(target, goal, share, order, cells, steps)
+        plan, budget = _several(target, goal, share, order, form, cells, steps)
     else:
         plan, budget = _one(target, goal, share, order, cells, steps)
     return Approximant(
@@ -142,19 +142,19 @@ def _one(target: Target, goal: float, share: float, order: int, cells: Any, step
     return _searched(target, goal, share, order, fit, factor)
 
 
-def _several(target: Target, goal: float, share: float, order: int, cells: Any, steps: Any) -> _Fitted:
+def _several(target: Target, goal: float, share: float, order: int, form: str, cells: Any, steps: Any) -> _Fitted:
     if cells is not None or steps is not None:
         return given_bent(NAME, target, order, cells, steps)
-    return search_bent(NAME, target, order, goal, share)
+    return search_bent(NAME, target, order, goal, share, form)
 
 
 def _network(plan: _Plan, target: Target, form: str) -> Network:
     if isinstance(plan, CoonsPlan):
-        network = coons_network(plan, target)
+        network = (coons_narrow if form == "narrow" else coons_network)(plan, target)
         if not plan.constant:
             COONS.remember(network, target, plan)
     elif isinstance(plan, BentPatches):
-        network = bent_network(plan, target)
+        network = (bent_narrow if form == "narrow" else bent_network)(plan, target)
         if not plan.constant:
             PATCHES.remember(network, target, plan)
     elif isinstance(plan, DifferencePlan):
@@ -179,6 +179,16 @@ def _rate(rate: Any, order: int, dimension: int) -> float:
         where = "one variable" if dimension == 1 else f"{dimension} variables"
         raise InputError("rate", rate, f"{least} < rate <= {most} for order {order} in {where} ({why})")
     return to_float(power)
+
+
+def _check_narrow(order: int, dimension: int, power: float) -> None:
+    """Raise InputError where there is no network of constant width."""
+    fastest = to_fmpq(2 * order) / dimension
+    if dimension > 1 and order > (2 if dimension > 2 else NARROW_ORDERS[-1]):
+        raise InputError("form", "narrow", f"'skips' for order {order} in {dimension} variables")
+    if power != to_float(fastest):
+        why = f"'skips' for this rate; 'narrow' is for rate {fastest}: constant width makes depth O(W)"
+        raise InputError("form", "narrow", why)
 
 
 def _grid_given(cells: Any, steps: Any, order: int) -> tuple[int, int]:

@@ -312,7 +312,7 @@ def test_functions_of_one_of_the_variables_tiny_ones_and_far_ones():
         ({"rate": 2.5}, "VC dimension, P19"),
         ({"rate": 1}, "simplicial"),
         ({"order": 1}, "deep-two-scale"),
-        ({"form": "narrow"}, "skips"),
+        ({"form": "narrow", "rate": 1.5}, "skips"),
         ({"cells": 2, "steps": 3}, "cells"),
         ({"cells": 4, "steps": 4}, "odd integer"),
         ({"cells": 4, "steps": 1}, "odd integer"),

@@ -501,7 +501,8 @@ def test_functions_of_one_of_the_variables_tiny_ones_and_far_ones():
     [
         ({"rate": 3.5}, "VC dimension, P19"),
         ({"rate": 1.5}, "local-taylor"),
-        ({"form": "narrow"}, "skips"),
+        ({"form": "narrow", "rate": 2}, "skips"),
+        ({"form": "narrow", "order": 5}, "'skips' for order 5 in 2 variables"),
         ({"cells": 2, "steps": 3}, "cells"),
         ({"cells": 4, "steps": 4}, "odd integer"),
         ({"cells": 4, "steps": 1}, "odd integer"),

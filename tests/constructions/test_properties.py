@@ -48,6 +48,8 @@ CASES = [
     ("hoelder-two-scale", Target("sin(3*x)*exp(y)", [(0, 1), (0, 1)]), 3e-1, 3e-2, {}),
     ("hoelder-two-scale", Target("sin(3*x)*exp(y)", [(0, 1), (0, 1)]), 3e-1, 3e-2, {"order": 3}),
     ("hoelder-two-scale", Target("sin(3*x)*exp(y)", [(0, 1), (0, 1)]), 3e-1, 3e-2, {"order": 5}),
+    ("hoelder-two-scale", Target("sin(3*x)*exp(y)", [(0, 1), (0, 1)]), 3e-1, 3e-2, {"form": "narrow"}),
+    ("hoelder-two-scale", Target("sin(3*x)*exp(y)", [(0, 1), (0, 1)]), 3e-1, 3e-2, {"order": 3, "form": "narrow"}),
     ("narrow", Target("abs(x-1/3) - abs(2*x-1)/3"), 1e-1, 5e-3, {}),
     ("narrow", Target("abs(x-y/3) - abs(2*y-1)/3"), 4e-1, 1e-1, {}),
     ("composition", Target("sin(pi*x)*cos(pi*y)/2"), 5e-2, 2e-2, {"search": False}),
