@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from workloads import median_seconds, narrow, patches
 
@@ -19,9 +18,8 @@ from constructions import relu
 def table() -> list[tuple[str, ...]]:
     """Rows: what is done, weights, seconds (median), weights per second.
 
-    "construct" is a whole construction, by name and by what writes most of its weights (local-taylor and simplicial without
-    the proof of coefficients and node values); "unit by unit" writes the network that it gave once more with a Builder, from
-    exact rows to finished layers.
+    "construct" is a whole construction with its proofs, by name and by what writes most of its weights; "unit by unit" writes
+    the network that it gave once more with a Builder, from exact rows to finished layers.
     """
     rows: list[tuple[str, ...]] = [("step", "weights", "seconds", "weights/s")]
 
@@ -53,12 +51,11 @@ def table() -> list[tuple[str, ...]]:
 def _constructions() -> dict[str, Callable[[], Approximant]]:
     """The constructions that give the largest networks, those written by arrays first."""
     sine, plane = Target("sin(2*pi*x)", domain=(0, 1)), Target("exp(-(x**2+y**2))", domain=[(0, 1), (0, 1)])
-    free: dict[str, Any] = {"proved": False}
     return {
-        "local-taylor, arrays": lambda: relu.local_taylor(plane, 1.5e-6, order=2, **free),
-        "simplicial, arrays": lambda: relu.simplicial(plane, 1, cells=500, **free),
+        "local-taylor, arrays": lambda: relu.local_taylor(plane, 1.5e-6, order=2),
+        "simplicial, arrays": lambda: relu.simplicial(plane, 1, cells=500),
         "piecewise-linear, arrays": lambda: relu.piecewise_linear(sine, 4.1e-11, two_sided=False),
-        "simplicial, paper form, Builder": lambda: relu.simplicial(plane, 1, cells=120, form="paper", **free),
+        "simplicial, paper form, Builder": lambda: relu.simplicial(plane, 1, cells=120, form="paper"),
         "local-taylor, paper form, Builder": lambda: relu.local_taylor(plane, 0.15, order=3, form="paper"),
         "cached-patches, Builder": lambda: relu.cached_patches(sine, 3e-5),
         "hoelder-two-scale, Builder": lambda: relu.hoelder_two_scale(sine, 1e-12),

@@ -3,7 +3,8 @@
 The box is cut into B^d panels of centres c and half-widths w; f(c + w s) = sum_{|a| < T} c_a s^a + R, c_a = w^a D^a f(c)/a! and
 |R| <= sum_{|a| = T} max |w^a D^a f/a!|, s in [-1, 1]^d, from Taylor coefficients in balls. Horner's scheme in float64 errs by
 at most 4 (T + d) 2^-53 sum |c_a|: a coefficient passes fewer than 2 (T + d) operations, s is rounded once for each power. The
-same c_a give w_k w_l D_k D_l f, times a_k a_l or a_k (a_k - 1), higher derivatives, and bounds of third derivatives.
+same c_a give w_k w_l D_k D_l f, times a_k a_l or a_k (a_k - 1), higher derivatives, and bounds of third derivatives; and all
+D^a f/a! at points that lie on no grid, moved by the rounding of their places.
 Functions without such panels (declared by the user, not analytic) have values and global bounds of second derivatives only.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -31,6 +33,8 @@ _MOST = {2: 64, 3: 16}
 #: Remainders are this share of the change of f over a fine step squared, if as many panels are allowed.
 _WANTED = 2.0**-10
 _CHUNK, _BITS = 1 << 14, 100
+#: Of some points: the panels that they lie in, and their places s there, by axis.
+_Located = tuple[Array, list[Array]]
 
 
 class SmoothBoxes:
@@ -91,6 +95,16 @@ class SmoothBoxes:
         return self._panels.derivatives(axes, numerators, total, steps)
 
 
+    def taylor(self, points: Array, order: int) -> tuple[dict[Index, Array], dict[Index, float]] | None:
+        """({a: D^a f/a! at points, |a| <= order}, {a: proved bound of its errors}); None without Taylor coefficients.
+
+        The points (n, d) are float64 numbers next to points of the box, at most an ulp away.
+        """
+        if self._panels is None or not self._enough or order >= self._order:
+            return None
+        return self._panels.taylor(points, list(self._target.domain), order)
+
+
 @lru_cache(maxsize=4)
 def smooth_boxes(target: Target, steps: int, more: int = 0) -> SmoothBoxes:
     """The SmoothBoxes of a target; the last few are kept."""
@@ -138,11 +152,11 @@ class _Panels:
         return float((size * self._rounding + lost).max()) * (1 + 2.0**-40)
 
     def values(self, numerators: Array, total: int) -> tuple[Array, float]:
-        return self._evaluated([self._coefficients], numerators, total)[0], self.error
+        return self._on_grid([self._coefficients], numerators, total)[0], self.error
 
     def bends(self, numerators: Array, total: int, steps: int) -> tuple[Array, Array]:
         step = 2.0 * self._count / steps  # h in units of w, on all axes
-        found = self._evaluated(list(self._derived.values()), numerators, total) * step**2
+        found = self._on_grid(list(self._derived.values()), numerators, total) * step**2
         return found, (self._lost * step**2 + self._change * step**3 / 2) * (1 + 2.0**-40)
 
     def largest(self, axes: Index, steps: int) -> float:
@@ -151,20 +165,76 @@ class _Panels:
     def derivatives(self, axes: Index, numerators: Array, total: int, steps: int) -> tuple[Array, float]:
         scale = (2.0 * self._count / steps) ** len(axes)
         error = self._derivative_error(self._derivative(axes), axes) * scale * (1 + 2.0**-40)
-        return self._evaluated([self._derivative(axes)], numerators, total)[0] * scale, error
+        return self._on_grid([self._derivative(axes)], numerators, total)[0] * scale, error
 
-    def _evaluated(self, polynomials: list[dict[Index, Array]], numerators: Array, total: int) -> Array:
-        found = np.empty((len(polynomials), len(numerators)))
-        for start in range(0, len(numerators), _CHUNK):  # so that intermediate results stay in the cache
+    def taylor(
+        self, points: Array, sides: list[tuple[fmpq, fmpq]], order: int
+    ) -> tuple[dict[Index, Array], dict[Index, float]]:
+        """See SmoothBoxes.taylor. With w the half-widths, D^a f/a! = w^-a sum over b >= a of binomial(b, a) c_b s^(b-a).
+
+        s = 2 B (x - low)/(high - low) - (2 i + 1) errs by at most `moved`, and may leave [-1, 1] by as much: then x lies in the
+        next panel, so remainders are those of all panels, index by index.
+        """
+        origin = np.array([to_float(low) for low, _ in sides])
+        width = np.array([to_float(high - low) for low, high in sides])
+        far = np.array([to_float(max(abs(low), abs(high))) for low, high in sides])
+        moved = 2 * self._count * _UNIT * (4 * float((far / width).max()) + 8) * (1 + 2.0**-20)
+
+        def located(part: slice) -> _Located:
+            panel, places = np.zeros(len(points[part]), dtype=np.int64), []
+            for column, low, side in zip(points[part].T, origin, width, strict=True):
+                t = (column - low) / side
+                at = np.clip(np.floor(t * self._count), 0, self._count - 1)
+                panel = panel * self._count + at.astype(np.int64)
+                places.append(2 * self._count * t - (2 * at + 1))
+            return panel, places
+
+        indices = [a for a in self._coefficients if sum(a) <= order]
+        polynomials = {a: _shifted(self._coefficients, a) for a in indices}
+        values = self._evaluated(list(polynomials.values()), len(points), located)
+        found, errors = {}, {}
+        for a, row in zip(indices, values, strict=True):
+            p = polynomials[a]
+            size = float(np.sum([np.abs(c) for c in p.values()], axis=0).max())
+            turning = float(np.sum([sum(b) * np.abs(c) for b, c in p.items()], axis=0).max())
+            rest = sum(float(r.max()) for r in _shifted(self._rest, a).values())
+            lacking = self._order ** sum(a) * float(self._lacking.max())
+            scale = math.prod((2 * self._count / side) ** k for k, side in zip(a, width.tolist(), strict=True))
+            found[a] = row * scale
+            # The scale, and the product with it, err by a few units of rounding: so does `size`.
+            lost = size * (self._rounding + 16 * _UNIT) + turning * moved + lacking + rest
+            errors[a] = lost * scale * (1 + 2.0**-20) + 2.0**-1000
+        return found, errors
+
+    def _evaluated(self, polynomials: list[dict[Index, Array]], count: int, located: Callable[[slice], _Located]) -> Array:
+        found = np.empty((len(polynomials), count))
+        for start in range(0, count, _CHUNK):  # so that intermediate results stay in the cache
             part = slice(start, start + _CHUNK)
+            panel, places = located(part)
+            for row, polynomial in enumerate(polynomials):
+                found[row, part] = _horner(polynomial, (), places, panel)
+        return found
+
+    def _on_grid(self, polynomials: list[dict[Index, Array]], numerators: Array, total: int) -> Array:
+        def located(part: slice) -> _Located:
             panel, places = np.zeros(len(numerators[part]), dtype=np.int64), []
             for column in numerators[part].T.astype(np.int64):
                 at = np.minimum(column * self._count // total, self._count - 1)
                 panel = panel * self._count + at
                 places.append((2 * (column * self._count - at * total) - total) / float(total))
-            for row, polynomial in enumerate(polynomials):
-                found[row, part] = _horner(polynomial, (), places, panel)
-        return found
+            return panel, places
+
+        return self._evaluated(polynomials, len(numerators), located)
+
+
+def _shifted(coefficients: dict[Index, Array], a: Index) -> dict[Index, Array]:
+    """{b - a: binomial(b, a) c_b, b >= a}."""
+    pairs = {b: list(zip(b, a, strict=True)) for b in coefficients}
+    return {
+        tuple(j - k for j, k in rows): coefficients[b] * float(math.prod(math.comb(j, k) for j, k in rows))
+        for b, rows in pairs.items()
+        if all(j >= k for j, k in rows)
+    }
 
 
 def _lowered(a: Index, axes: Index) -> tuple[int, Index]:

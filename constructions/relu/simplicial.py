@@ -15,8 +15,10 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Builder, Network, linear_combination
 from approx.numbers import float_up, to_arb, to_float, to_fmpq, working_precision
 from approx.targets import Target
+from constructions.relu._cell_polynomials import FINE, MANY
 from constructions.relu._hinges import hinge_function
 from constructions.relu._kuhn import GridAxis, grid_axis, kuhn_network, paper_spike
+from constructions.relu._smooth_boxes import smooth_boxes
 
 DESCRIPTION = {
     "name": "simplicial",
@@ -175,6 +177,10 @@ def nodal_values(target: Target, axes: Sequence[GridAxis], proved: bool) -> tupl
         points = np.stack([g.ravel() for g in np.meshgrid(*grids, indexing="ij")], axis=-1)
         found = np.asarray(target(points if len(axes) > 1 else points[:, 0])).reshape(shape)
         return _finite(found), math.inf
+    if math.prod(shape) >= MANY:
+        swift = _values_of_panels(target, exact)
+        if swift is not None:
+            return swift
     values, worst = np.empty(math.prod(shape)), 0.0
     with working_precision(80):
         balls = [[to_arb(v) for v in e] for e in exact]
@@ -185,6 +191,17 @@ def nodal_values(target: Target, axes: Sequence[GridAxis], proved: bool) -> tupl
             values[i] = to_float(ball.mid())
             worst = max(worst, float_up(abs(ball - to_arb(float(values[i])))))
     return values.reshape(shape), worst
+
+
+def _values_of_panels(target: Target, exact: list[list[fmpq]]) -> tuple[np.ndarray, float] | None:
+    """`nodal_values` from Taylor polynomials on panels; None where they are not known to 12 digits so."""
+    grids = np.meshgrid(*[[to_float(v) for v in e] for e in exact], indexing="ij")
+    found = smooth_boxes(target, FINE).taylor(np.stack([g.ravel() for g in grids], axis=-1), 0)
+    if found is None:
+        return None
+    value = (0,) * len(exact)
+    values, error = found[0][value], found[1][value]
+    return (values.reshape(grids[0].shape), error) if error <= 1e-12 * float(np.abs(values).max()) else None
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
