@@ -23,7 +23,8 @@ from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 
-_FAINT = 2.0**-900
+#: Below it a rational weight that is no float64 is not computed with in float64.
+_FAINT = fmpq(1, 2**900)
 _METHODS = ("auto", "pieces", "polygons", "boxes", "structure", "exact", "taylor", "balls")
 
 
@@ -215,7 +216,7 @@ def _search(
         raise InputError("method", method, "'polygons' in two variables, 'boxes' in more")
     if method == "polygons" and target.dimension != 2:
         raise InputError("method", method, "'pieces' in one variable, 'boxes' in three and more")
-    if method != "balls" and _has_faint_weights(network):
+    if method not in ("balls", "taylor") and network.tags["piecewise_linear"] and _has_faint_weights(network):
         if method != "auto":
             raise UnsupportedError(f"a weight below 2^-900 is no float64, in which method {method!r} computes; use 'balls'")
         method = "balls"
@@ -247,13 +248,8 @@ def _search(
 
 
 def _has_faint_weights(network: Network) -> bool:
-    """Whether float64 numbers near a weight have fewer digits than the bounds of rounding presume."""
-
-    def faint(weight: Any) -> bool:
-        near = to_float(weight)
-        return weight != 0 and abs(near) < _FAINT and (not isinstance(weight, fmpq) or to_fmpq(near) != weight)
-
-    return any(faint(w) for w in network.pool)
+    """Whether float64 numbers near a rational weight have fewer digits than the bounds of rounding presume."""
+    return any(isinstance(w, fmpq) and 0 < abs(w) < _FAINT and to_fmpq(to_float(w)) != w for w in network.pool)
 
 
 def observed_error(network: Network, target: Target, points: int = 4001) -> float:

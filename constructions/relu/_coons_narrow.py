@@ -37,7 +37,7 @@ from approx.networks import Form, Network
 from approx.numbers import to_fmpq
 from approx.targets import Target
 from constructions.relu._coons_network import coons_network
-from constructions.relu._coons_plan import MOST_NODES, PRODUCTS, CoonsPlan
+from constructions.relu._coons_plan import MOST_LEVEL, MOST_NODES, PRODUCTS, CoonsPlan
 from constructions.relu._coons_reader import FORMS
 from constructions.relu._difference_network import offset_for
 from constructions.relu._hoelder_patch_codes import local_nodes
@@ -431,6 +431,8 @@ def _read(rows: Rows, network: Network, target: Target) -> CoonsPlan | None:
     first = _digit_counts(rows, starts, layer, order)
     second = _walk_layers(steps, Leads(first, (1,) * order), True)[1]
     leads = Leads(first, _digit_counts(rows, starts, layer + second, order))
+    if _reach(order, bounds_of(steps, leads)) > MOST_LEVEL:
+        return None
     digits, walk = int(all_counts(steps, leads)[0].sum()), _walk_layers(steps, leads, True)[0]
     levels, layer = np.zeros((cells * steps,) * 2, dtype=np.int64), 0
     for parities in classes(2):

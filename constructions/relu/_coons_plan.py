@@ -44,6 +44,8 @@ from constructions.relu._two_scale_plan import short
 _UNIT = 2.0**-53
 #: Fine nodes; levels and errors are held in 8 bytes each.
 MOST_NODES = 250_000_000
+#: Bounds of levels that are read: all sums of digits are right in 8 bytes.
+MOST_LEVEL = 2**62
 #: The highest orders that are built, by the number of variables: three axes have no bubbles here, and leave out O(h^6).
 HIGHEST = {2: 8, 3: 6}
 #: With errors of O(h^2), values of f on finer steps than these would be wanted more exactly than float64 sums are.
@@ -74,6 +76,11 @@ class CoonsPlan(BentPatches):
 
     order: int
     finest: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError on numbers that no fit gives: networks cut levels below 0 off, bounds add quanta."""
+        if self.levels.min() < 0 or not self.quantum >= 0 or (self.quantum == 0 and self.levels.any()):
+            raise ValueError("levels and the quantum must not be negative")
 
     @cached_property
     def _sizes(self) -> dict[Index, fmpq]:
@@ -219,7 +226,7 @@ def fit_coons(target: Target, order: int, cells: int, steps: int) -> tuple[Coons
     for row, level in zip(rest, levels, strict=True):
         worst = max(worst, float(np.abs(row - plan.quantum * level).max()))
     # `rest` is f - a - base up to rounding of numbers below those that slop() looks at.
-    nodes = (worst + 2 * plan.slop() + rounding + 16 * _UNIT * size) * (1 + 2.0**-40)
+    nodes = (worst + 2 * plan.slop() + rounding + 16 * _UNIT * size) * (1 + 2.0**-36)  # certificates round up, too
     return plan, (
         BudgetItem("fine nodes", growth(order, d) * nodes, f"{order}-th differences are digits, checked; Lambda_r"),
         BudgetItem("between fine nodes", between, "sum of T_S: m_r h^r max |D_k^r f| on edges; what faces leave out"),

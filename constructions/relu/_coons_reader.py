@@ -14,10 +14,10 @@ from approx.certification.budget import Work
 from approx.certification.structure import Enclosure, register, register_evaluator
 from approx.networks import Network
 from approx.targets import Target
-from constructions.relu._coons_codes import Leads, digit_counts, levels_of
+from constructions.relu._coons_codes import Leads, digit_counts, level_bound, levels_of
 from constructions.relu._coons_enclosure import CoonsSearch, coons_values
 from constructions.relu._coons_network import above, coons_network, total_size
-from constructions.relu._coons_plan import HIGHEST, MOST_NODES, CoonsPlan
+from constructions.relu._coons_plan import HIGHEST, MOST_LEVEL, MOST_NODES, CoonsPlan
 from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._patch_codes import classes, digits_of, put_class
 from constructions.relu._patch_reader import code_tables, enclosed, grid_of
@@ -48,6 +48,8 @@ def _plan(rows: Rows, network: Network, target: Target) -> CoonsPlan:
     base += sum((inputs.get(k, fmpq(0)) * low for k, low in enumerate(target.domain.lower)), fmpq(0))
     [quantum] = [w for u, w in output if u >= d]
     leads = _leads(rows, steps, d)
+    if level_bound(steps, d, leads) > MOST_LEVEL:
+        raise ValueError("levels are beyond 8 bytes")
     count = int(digit_counts(steps, d, leads)[0].sum())
     levels = np.zeros((cells * steps,) * d, dtype=np.int64)
     for parities, [codes] in zip(classes(d), code_tables(rows, network, cells, 1 + 2 * d * (steps + 1)), strict=True):
@@ -87,7 +89,7 @@ FORMS.add(_plan, coons_network)
 
 @register
 def coons_enclosure(network: Network, target: Target, work: Work) -> Enclosure | None:
-    """(lower, upper, witness, method) for such a network of two variables, otherwise None."""
+    """(lower, upper, witness, method) for such a network, otherwise None."""
     plan = read_coons(network, target)
     if plan is None:
         return None
@@ -96,6 +98,6 @@ def coons_enclosure(network: Network, target: Target, work: Work) -> Enclosure |
 
 @register_evaluator
 def coons_evaluator(network: Network, target: Target, points: np.ndarray) -> np.ndarray | None:
-    """Float64 values of such a network at points (n, 2) from its surface (no bound of rounding), else None."""
+    """Float64 values of such a network at points (n, d) from its surface (no bound of rounding), else None."""
     plan = read_coons(network, target)
     return None if plan is None else coons_values(plan, target, points)

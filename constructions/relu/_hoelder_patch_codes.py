@@ -89,6 +89,12 @@ def numbers_from(digits: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return numbers
 
 
+def in_range(steps: int, dimension: int, leads: Leads) -> bool:
+    """Whether 8 bytes hold all levels that such digits may make, so that sums do not wrap around."""
+    reach = dimension * steps
+    return 3 ** leads[0] + reach * 3 ** leads[1] + 9 * reach**2 < 2**62
+
+
 def levels_of(digits: np.ndarray, steps: int, dimension: int, leads: Leads) -> np.ndarray:
     """The levels (patches, M^d) in lexicographic order of nodes, for digits as `class_digits` makes them."""
     counts, offsets = digit_counts(steps, dimension, leads)

@@ -35,6 +35,7 @@ from constructions.relu._hoelder_patch_codes import (
     class_digits,
     digit_counts,
     digits_for,
+    in_range,
     leads_of,
     levels_of,
     local_nodes,
@@ -235,6 +236,8 @@ def _read(rows: Rows, network: Network, target: Target) -> BentPatches | None:
     slopes = [w * (high - low) / pieces for w, (low, high) in zip(inputs, target.domain, strict=True)]
     base = sum((w * low for w, low in zip(inputs, target.domain.lower, strict=True)), rows[-1][1] + rows[d][1])
     quantum = dict(rows[-1][2])[d + starts[-2] - 1]
+    if not quantum > 0:
+        return None
     codes, nodes, layer = [], [], 0  # nodes: the layers, counted from 0, in which the digits of a class start
     for parities in classes(d):
         found, layer = read_codes(rows, network, cells, parities, layer, digits)
@@ -246,6 +249,8 @@ def _read(rows: Rows, network: Network, target: Target) -> BentPatches | None:
     offset = -dict(rows[starts[at] + d][2])[d + starts[at - 1] + 2 * d + 2] / quantum
     step = digits_for(2 * whole(offset))
     leads = digits - _digits(d, steps, (0, step)), step
+    if not in_range(steps, d, leads):
+        return None
     order = np.argsort(_digit_order(steps, d, leads))
     levels = np.zeros((cells * steps,) * d, dtype=np.int64)
     for parities, numbers in zip(classes(d), codes, strict=True):

@@ -14,7 +14,7 @@ from approx.certification.budget import Work
 from approx.certification.structure import Enclosure, register, register_evaluator
 from approx.networks import Network
 from approx.targets import Target
-from constructions.relu._hoelder_patch_codes import Leads, levels_of, local_nodes
+from constructions.relu._hoelder_patch_codes import Leads, in_range, levels_of, local_nodes
 from constructions.relu._hoelder_patch_enclosure import BendSearch, bent_values
 from constructions.relu._hoelder_patch_network import bent_network
 from constructions.relu._hoelder_patch_plan import BentPatches
@@ -46,6 +46,8 @@ def _plan(rows: Rows, network: Network, target: Target) -> BentPatches:
     sizes = [abs(w) for u, w in output if u >= d]
     quantum = min(sizes)
     leads = _leads(max(sizes) / quantum, len(sizes) // 2**d, steps, d)
+    if not in_range(steps, d, leads):
+        raise ValueError("levels are beyond 8 bytes")
     levels = np.zeros((cells * steps,) * d, dtype=np.int64)
     total = leads[0] + d * leads[1] + 2 * (steps**d - 1 - d)
     for parities, [codes] in zip(classes(d), code_tables(rows, network, cells, 1 + d * (steps + 2)), strict=True):

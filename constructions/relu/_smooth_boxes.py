@@ -1,4 +1,4 @@
-"""What are values and second derivatives of a smooth function of d >= 2 variables at millions of points? Proved bounds.
+"""What are values and derivatives of a smooth function of d >= 2 variables at millions of points? Proved bounds.
 
 The box is cut into B^d panels of centres c and half-widths w; f(c + w s) = sum_{|a| < T} c_a s^a + R, c_a = w^a D^a f(c)/a! and
 |R| <= sum_{|a| = T} max |w^a D^a f/a!|, s in [-1, 1]^d, from Taylor coefficients in balls. Horner's scheme in float64 errs by
@@ -38,7 +38,7 @@ _Located = tuple[Array, list[Array]]
 
 
 class SmoothBoxes:
-    """Values and second derivatives on grids: places are numerators / total of the box, per axis."""
+    """Values and derivatives; on grids places are numerators / total of the box, per axis."""
 
     def __init__(self, target: Target, steps: int, more: int = 0) -> None:
         """`steps` is the number of steps per axis of a grid, O(h^2) of which is what values are wanted for; T + more is T."""

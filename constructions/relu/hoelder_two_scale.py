@@ -78,7 +78,8 @@ def hoelder_two_scale(
     for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more (d = 2, r = 3: 3 N^2 + 252 M^2, r = 4: 328 M^2, r = 5: 536 M^2, r =
     6: 776 M^2; d = 3, r = 3: 3 N^3 + 608 M^3, r = 4: 832 M^3; 3 n M^d layers; O(M^(d-1) + r^d log(1/eps)) more). With M^d ~
     N^(rate d^2/r - d): error O(W^-rate), depth O(W^(rate d/r - 1)); rate = 2 r/d is the fastest there is.
-    form="narrow" (rate 2 r/d; d = 1, 2, or r = 2): standard fully-connected form, no skips, constant width for all N and M.
+    form="narrow" (rate 2 r/d; d = 1, or d = 2, r <= 4, or d = 3, r = 2): standard fully-connected form, no skips, constant
+    width for all N and M.
     r = 2: the same function. d = 1: width 6, about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers; d = 2: width 12,
     about 7 N^2 + 324 M^2 weights, N^2 + 16 M^2 hidden layers; d = 3: width 15, 8 N^3 + 776 M^3, N^3 + 32 M^3 (N^d twice as
     much at most where N is not twice a power of 2). d = 1, r >= 3: width 10 for every r, the same piecewise polynomial and
@@ -218,7 +219,7 @@ def _searched(target: Target, goal: float, power: float, order: int, fit: _Fit, 
         nodes = max(nodes * 1.02 + 1, cells * steps * min(4.0, (bound / goal) ** (1 / order)))
     raise UnreachableError(
         f"{NAME}: eps = {goal:g} needs more than {MAXIMUM_NODES:,} fine nodes, or is below the accuracy of values of f: "
-        f"{'float64' if order == 2 else '2^-60 of the largest'}"
+        f"{'float64' if order == 2 else '2^-54 of the largest'}"
     )
 
 

@@ -16,7 +16,8 @@ from approx.networks import Network, layer
 from constructions.promises import promise
 from constructions.relu import _coons_narrow, hoelder_two_scale
 from constructions.relu._coons_narrow import coons_narrow, coons_narrow_layers, coons_narrow_weights, coons_narrow_width
-from constructions.relu._coons_plan import fit_coons
+from constructions.relu._coons_network import coons_network
+from constructions.relu._coons_plan import CoonsPlan, fit_coons
 from constructions.relu._coons_reader import read_coons
 from constructions.relu._line_codes import (
     all_counts,
@@ -173,6 +174,23 @@ def test_a_changed_bias_is_caught():
         values = evaluate_exact(net, points)
         caught += max(abs(float(e) - float(v)) for e, v in zip(exact, values, strict=True)) > honest
     assert len(numbers) > 10 and caught >= len(numbers) // 3
+
+
+@pytest.mark.parametrize("write", [coons_network, coons_narrow])
+def test_networks_with_levels_below_0_are_not_read_as_their_surface(write):
+    """Networks cut selected levels off at 0: they were recognised, and certified at half their error against f - 8 lambda."""
+    f = Target("(x-0.4)**2 + (y-.6)**2 + x*y/9 + x**3/5 + sin(20*x+15*y)/50", [(0, 1), (0, 1)])
+    plan = fit_coons(f, 3, 3, 5)[0]
+    below = object.__new__(CoonsPlan)  # __post_init__ would refuse it
+    for field in dataclasses.fields(CoonsPlan):
+        object.__setattr__(below, field.name, getattr(plan, field.name))
+    object.__setattr__(below, "levels", plan.levels - 8)
+    network = write(below, f)
+    assert read_coons(write(plan, f), f) is not None and read_coons(network, f) is None
+    with pytest.raises(ValueError, match="negative"):
+        dataclasses.replace(plan, levels=plan.levels - 8)
+    with pytest.raises(ValueError, match="negative"):
+        dataclasses.replace(plan, quantum=-plan.quantum)
 
 
 @pytest.mark.parametrize("fault", ["reach", "windows", "products"])
