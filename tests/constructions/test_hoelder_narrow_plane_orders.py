@@ -118,7 +118,7 @@ def test_weights_and_layers_are_the_declared_ones(f, cells, steps, order):
 
 
 def test_the_error_falls_like_the_cube_of_the_weights_at_one_width():
-    found = [built(WAVE, n, m, 3) for n, m in ((48, 3), (80, 5), (128, 7))]
+    found = [built(WAVE, n, m, 3) for n, m in ((48, 3), (80, 5))]
     certificates = [a.certify() for a in found]
     assert all(c.upper <= a.bound for a, c in zip(found, certificates, strict=True))
     weights = [a.network.size.weights for a in found]
