@@ -92,7 +92,7 @@ class Assembly:
                     form,
                     sum((d.lower for d in done), fmpq(0)),
                     sum((d.upper for d in done), fmpq(0)),
-                    math.fsum(d.error for d in done) * (1 + 1e-12),
+                    _total(*(d.error for d in done)),
                 )
             case Larger(first, second):
                 a, b = self.realise(first), self.realise(second)
@@ -123,9 +123,9 @@ class Assembly:
         found = self.fixed[number] if number in self.fixed else smallest_univariate(h, share)
         [form] = self.builder.embed(found.network, [self._as_input(inner, found.network)])
         slope = h.lipschitz() if inner.error else 0.0
-        carried = slope * inner.error if inner.error else 0.0
+        carried = slope * inner.error * (1 + 1e-12) if inner.error else 0.0
         self.items.append(BudgetItem(f"h(s) = {h.text}", found.bound, f"{found.method}; |h'| <= {slope:.4g}"))
-        error = (found.bound + carried) * (1 + 1e-12)
+        error = _total(found.bound, carried)
         if not math.isfinite(error):
             raise RegularityError(f"composition: {h.text} has no finite bound on [{lower}, {upper}]")
         low, high = _range_of(h)
@@ -151,7 +151,7 @@ class Assembly:
         form = square_form(self.builder, t, levels, centred=True) * size**2
         own = size**2 * square_error(levels, centred=True)
         self.items.append(BudgetItem("square", float_up(own), f"{levels} levels, P16 Proposition 2"))
-        error = (float_up(own) + 2 * float_up(size) * inner.error) * (1 + 1e-12)
+        error = _total(float_up(own), 2 * float_up(size) * inner.error * (1 + 1e-12))
         wide = to_fmpq(float_up(to_fmpq(error)))
         low = fmpq(0) if inner.lower <= 0 <= inner.upper else min(inner.lower**2, inner.upper**2)
         return Realised(form, low - wide, size**2 + wide, error)
@@ -164,10 +164,16 @@ class Assembly:
         form = product_on_box(self.builder, a.form, b.form, levels, (a.lower, a.upper), (b.lower, b.upper))
         own = float_up((a.upper - a.lower) * (b.upper - b.lower) / 4 / 4 ** (levels + 1))
         self.items.append(BudgetItem("product", own, f"{levels} levels, P16 Proposition 3"))
-        error = (own + float_up(size[0]) * b.error + float_up(size[1]) * a.error) * (1 + 1e-12)
+        error = _total(own, (float_up(size[0]) * b.error + float_up(size[1]) * a.error) * (1 + 1e-12))
         corners = [x * y for x in (a.lower, a.upper) for y in (b.lower, b.upper)]
         wide = to_fmpq(float_up(to_fmpq(error)))
         return Realised(form, min(corners) - wide, max(corners) + wide, error)
+
+
+def _total(*errors: float) -> float:
+    """The sum rounded up; a single error as it is, so that an eps which is a square's error is reached."""
+    some = [e for e in errors if e != 0]
+    return math.fsum(some) * (1 + 1e-12) if len(some) != 1 else some[0]
 
 
 def _rounded_range(lower: fmpq, upper: fmpq) -> tuple[fmpq, fmpq]:

@@ -73,3 +73,10 @@ def test_a_callable_has_no_parts():
     with pytest.raises(RegularityError):
         composition(f, 1e-2)
     assert math.isfinite(composition(Target("x*y"), 1e-2).bound)
+
+
+def test_a_product_takes_no_level_for_rounding():
+    """eps = 4^-13 is the error of a product of 12 levels exactly: 126 weights, not 136."""
+    found = composition(Target("x*y", domain=[(-1, 1), (-1, 1)]), 4.0**-13)
+    assert found.network.size.weights == 126 and found.bound == 4.0**-13
+    assert found.certify().upper <= 4.0**-13
