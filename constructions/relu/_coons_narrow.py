@@ -448,7 +448,7 @@ def _read(rows: Rows, network: Network, target: Target) -> CoonsPlan | None:
     ]
     numbers = exact_number(inputs[last - 1]), levels, tuple(exact_number(s) for s in slopes)
     base += inputs[last - 1] * surface_offset(CoonsPlan(cells, steps, 1, 0.0, *numbers, order))
-    return CoonsPlan(cells, steps, 1, exact_number(base), *numbers, order)
+    return CoonsPlan(cells, steps, 1, exact_number(base), *numbers, order).checked()
 
 
 def _digit_counts(rows: Rows, starts: list[int], layer: int, order: int) -> tuple[int, ...]:

@@ -77,10 +77,11 @@ class CoonsPlan(BentPatches):
     order: int
     finest: bool = False
 
-    def __post_init__(self) -> None:
-        """Raise ValueError on numbers that no fit gives: networks cut levels below 0 off, bounds add quanta."""
-        if self.levels.min() < 0 or not self.quantum >= 0 or (self.quantum == 0 and self.levels.any()):
-            raise ValueError("levels and the quantum must not be negative")
+    def checked(self) -> CoonsPlan:
+        """The plan itself; ValueError where the theorem does not hold: networks cut levels below 0 off, bounds add quanta."""
+        if self.levels.min() < 0 or not self.quantum > 0:
+            raise ValueError("levels below 0, or a quantum that is not positive")
+        return self
 
     @cached_property
     def _sizes(self) -> dict[Index, fmpq]:

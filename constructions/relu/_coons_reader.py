@@ -57,7 +57,7 @@ def _plan(rows: Rows, network: Network, target: Target) -> CoonsPlan:
         put_class(levels, cells, steps, parities, local_nodes(steps, d), found)
     numbers = exact_number(quantum), levels, tuple(exact_number(s) for s in slopes)
     base += quantum * above(total_size(CoonsPlan(cells, steps, 1, 0.0, *numbers, len(leads))))
-    return CoonsPlan(cells, steps, 1, exact_number(base), *numbers, len(leads))
+    return CoonsPlan(cells, steps, 1, exact_number(base), *numbers, len(leads)).checked()
 
 
 def _leads(rows: Rows, steps: int, dimension: int) -> Leads:

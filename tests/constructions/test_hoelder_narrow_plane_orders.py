@@ -17,7 +17,7 @@ from constructions.promises import promise
 from constructions.relu import _coons_narrow, hoelder_two_scale
 from constructions.relu._coons_narrow import coons_narrow, coons_narrow_layers, coons_narrow_weights, coons_narrow_width
 from constructions.relu._coons_network import coons_network
-from constructions.relu._coons_plan import CoonsPlan, fit_coons
+from constructions.relu._coons_plan import fit_coons
 from constructions.relu._coons_reader import read_coons
 from constructions.relu._line_codes import (
     all_counts,
@@ -181,16 +181,13 @@ def test_networks_with_levels_below_0_are_not_read_as_their_surface(write):
     """Networks cut selected levels off at 0: they were recognised, and certified at half their error against f - 8 lambda."""
     f = Target("(x-0.4)**2 + (y-.6)**2 + x*y/9 + x**3/5 + sin(20*x+15*y)/50", [(0, 1), (0, 1)])
     plan = fit_coons(f, 3, 3, 5)[0]
-    below = object.__new__(CoonsPlan)  # __post_init__ would refuse it
-    for field in dataclasses.fields(CoonsPlan):
-        object.__setattr__(below, field.name, getattr(plan, field.name))
-    object.__setattr__(below, "levels", plan.levels - 8)
+    below = dataclasses.replace(plan, levels=plan.levels - 8)
     network = write(below, f)
     assert read_coons(write(plan, f), f) is not None and read_coons(network, f) is None
-    with pytest.raises(ValueError, match="negative"):
-        dataclasses.replace(plan, levels=plan.levels - 8)
-    with pytest.raises(ValueError, match="negative"):
-        dataclasses.replace(plan, quantum=-plan.quantum)
+    for wrong in (below, dataclasses.replace(plan, quantum=-plan.quantum)):
+        with pytest.raises(ValueError, match="below 0"):
+            wrong.checked()
+    assert plan.checked() is plan
 
 
 @pytest.mark.parametrize("fault", ["reach", "windows", "products"])
