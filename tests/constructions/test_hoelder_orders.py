@@ -207,7 +207,7 @@ def test_bad_input_is_refused_with_the_reason():
         hoelder_two_scale(F, 1e-2, order=9)
     with pytest.raises(InputError, match="steps"):
         hoelder_two_scale(F, 1e-2, order=4, cells=4, steps=3)
-    with pytest.raises(UnreachableError, match="2\\^-60"):
+    with pytest.raises(UnreachableError, match="2\\^-54"):
         hoelder_two_scale(F, 1e-24, order=3)
     straight = hoelder_two_scale(Target("3*x-1"), 1e-3, order=3)
     assert straight.network.size.weights <= 10 and straight.bound < 1e-12
