@@ -35,9 +35,8 @@ from flint import fmpq_poly
 
 from approx.numbers import to_float
 from constructions.relu._coons_bubbles import Index, bent, parts, stencils, tables, views_of, width
-from constructions.relu._newton_windows import newton, pieces
+from constructions.relu._newton_windows import largest, newton
 
-_PIECES = 32
 #: Parts per axis of a cell, by the number of axes of an S-face.
 _PARTS = {1: 32, 2: 8}
 
@@ -108,9 +107,3 @@ def growth(order: int, dimension: int) -> float:
     """Lambda: how much errors of values grow on a cell, at most."""
     counts = [c for c in range(1, dimension + 1) if parts(order, c)]
     return (1 + sum(comb(dimension, c) * swing(order, c) for c in counts)) * (1 + 2.0**-50)
-
-
-def largest(p: fmpq_poly) -> float:
-    """An upper bound of |p| on [0, 1]."""
-    degree = max(p.degree(), 1)
-    return max(abs(to_float(v)) for piece in pieces(p, _PIECES, degree) for v in piece) * (1 + 2.0**-40)

@@ -53,6 +53,7 @@ from constructions.relu._coons_bubbles import (
 )
 from constructions.relu._coons_codes import class_digits, digit_counts, leads_of, level_bound, stencil
 from constructions.relu._coons_plan import PRODUCTS, CoonsPlan, digit_count
+from constructions.relu._difference_network import offset_for
 from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._patch_codes import Parities, addresses, classes, folds, places
 from constructions.relu._patch_network import indicators_of, located
@@ -194,7 +195,7 @@ def surface(b: Builder, plan: CoonsPlan, numbers: dict[Index, Form], z: list[For
     count = product_count(order, d)
 
     def carried(form: Form, most: fmpq) -> Form:
-        offset = above(most)
+        offset = offset_for(most)
         return b.relu(form + offset) - offset  # a long form is read four times below
 
     def times(form: Form, factor: Form, most: fmpq) -> Form:
@@ -237,11 +238,6 @@ def product_count(order: int, dimension: int) -> int:
         return 0
     bends = [product_count(order - i, dimension - 1) + 1 for i in range(2, order)]
     return 1 + 2 * product_count(order, dimension - 1) + sum(bends)
-
-
-def above(value: fmpq) -> int:
-    """A power of two above the value."""
-    return 2 ** int(-(-value.p // value.q)).bit_length()
 
 
 def _cut(b: Builder, form: Form, bound: fmpq, least: int) -> Form:

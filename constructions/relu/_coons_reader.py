@@ -16,8 +16,9 @@ from approx.networks import Network
 from approx.targets import Target
 from constructions.relu._coons_codes import Leads, digit_counts, level_bound, levels_of
 from constructions.relu._coons_enclosure import CoonsSearch, coons_values
-from constructions.relu._coons_network import above, coons_network, total_size
+from constructions.relu._coons_network import coons_network, total_size
 from constructions.relu._coons_plan import HIGHEST, MOST_LEVEL, MOST_NODES, CoonsPlan
+from constructions.relu._difference_network import offset_for
 from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._patch_codes import classes, digits_of, put_class
 from constructions.relu._patch_reader import code_tables, enclosed, grid_of
@@ -56,7 +57,7 @@ def _plan(rows: Rows, network: Network, target: Target) -> CoonsPlan:
         found = levels_of(digits_of(codes, count), steps, d, leads)
         put_class(levels, cells, steps, parities, local_nodes(steps, d), found)
     numbers = exact_number(quantum), levels, tuple(exact_number(s) for s in slopes)
-    base += quantum * above(total_size(CoonsPlan(cells, steps, 1, 0.0, *numbers, len(leads))))
+    base += quantum * offset_for(total_size(CoonsPlan(cells, steps, 1, 0.0, *numbers, len(leads))))
     return CoonsPlan(cells, steps, 1, exact_number(base), *numbers, len(leads)).checked()
 
 

@@ -58,7 +58,7 @@ def lebesgue(order: int) -> float:
     for kappa in range(order - 1):
         parts = _lagrange(order, kappa)
         total = sum((p if p(fmpq(1, 2)) > 0 else -p for p in parts), fmpq_poly([0]))
-        most = max(most, _largest(total))
+        most = max(most, largest(total))
     return most
 
 
@@ -79,8 +79,9 @@ def _lagrange(order: int, kappa: int) -> list[fmpq_poly]:
     return found
 
 
-def _largest(p: fmpq_poly) -> float:
-    return max(abs(to_float(v)) for piece in pieces(p, 32, p.degree()) for v in piece) * (1 + 2.0**-40)
+def largest(p: fmpq_poly) -> float:
+    """An upper bound of |p| on [0, 1]."""
+    return max(abs(to_float(v)) for piece in pieces(p, 32, max(p.degree(), 1)) for v in piece) * (1 + 2.0**-40)
 
 
 def pieces(p: fmpq_poly, count: int, degree: int) -> list[list[fmpq]]:
@@ -122,4 +123,4 @@ def node_product(order: int, kappa: int) -> float:
     product = fmpq_poly([1])
     for i in range(order):
         product *= fmpq_poly([kappa - i, 1])
-    return _largest(product)
+    return largest(product)

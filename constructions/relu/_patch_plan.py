@@ -22,6 +22,7 @@ from approx.errors import UnreachableError
 from approx.numbers import float_up, working_precision
 from approx.targets import Target
 from constructions.relu._node_values import node_values
+from constructions.relu._two_scale_plan import short
 
 _UNIT = 2.0**-53
 
@@ -75,25 +76,19 @@ def fit_patches(target: Target, cells: int, steps: int) -> tuple[PatchPlan, floa
     base = float(values.min())
     steepest = max(float(np.abs(np.diff(values, axis=k)).max()) for k in range(d))
     grain = 64 * _UNIT * float(np.abs(values).max()) + rounding
-    quantum = _short(max(steepest, grain)) if steepest > 0 else 0.0
+    quantum = short(max(steepest, grain)) if steepest > 0 else 0.0
     levels = np.zeros(values.shape, dtype=np.int64)
     for _ in range(8):
         if quantum > 0:
             levels = np.floor((values - base) / quantum + 0.5).astype(np.int64)
         if max(int(np.abs(np.diff(levels, axis=k)).max()) for k in range(d)) <= 1:
             break
-        quantum = _short(quantum * (1 + 2.0**-12))
+        quantum = short(quantum * (1 + 2.0**-12))
     else:
         raise UnreachableError("deep-two-scale: float64 values of f are too coarse for steps as small as these")
     plan = PatchPlan(cells, steps, 1, base, quantum if levels.any() else 0.0, levels)
     worst = float(np.abs(values - (base + plan.quantum * levels)).max())
     return plan, (worst + plan.slop() + rounding) * (1 + 2.0**-40)
-
-
-def _short(value: float) -> float:
-    """The number rounded up to 20 bits: a short weight."""
-    mantissa, exponent = np.frexp(value)
-    return float(np.ldexp(np.ceil(mantissa * 2.0**20), int(exponent) - 20))
 
 
 def between_nodes(target: Target, pieces: int) -> float:
