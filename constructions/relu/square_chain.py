@@ -131,7 +131,7 @@ def folds_only(target: Target, problem: Problem, method: str, fewer_than: int | 
     network = problem.network(lambda writer, t: (last - first) * t + first, bends, bare=True)
     if fewer_than is not None and network.size.weights >= fewer_than:
         return None
-    certificate = certify(network, target, rtol=0.01, atol=1e-6 * problem.eps)
+    certificate = certify(network, target, rtol=0.01, atol=1e-3 * problem.eps)
     if not certificate.upper <= problem.eps:
         return None
     return Approximant(
