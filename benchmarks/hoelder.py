@@ -91,15 +91,11 @@ FACES_IN_THE_PLANE: list[Series] = [
         -5,
     ),
 ]
-#: Without skips, of width 20; O(M log W) weights for steps from line to line count more here, so M starts at 5.
+#: Without skips, of width 20 for both; O(M log W) weights for steps from line to line count more here, so M starts at 5.
+_NARROW_GRIDS = ((48, 5), (80, 7), (128, 9), (192, 13), (256, 17), (352, 23))
 NARROW_IN_THE_PLANE: list[Series] = [
-    (
-        "d = 2, order 3, width 20",
-        _HIGHER,
-        {"order": 3, "form": "narrow"},
-        ((48, 5), (80, 7), (128, 9), (192, 13), (256, 17), (352, 23)),
-        -3,
-    ),
+    ("d = 2, order 3, width 20", _HIGHER, {"order": 3, "form": "narrow"}, _NARROW_GRIDS, -3),
+    ("d = 2, order 4, width 20", _HIGHER, {"order": 4, "form": "narrow"}, _NARROW_GRIDS, -4),
 ]
 #: Three variables, order 2, N = 3 M + 1 patches per axis, 27,000 to 52,313,624 fine nodes (60,000,000 are the most there are).
 #: The shortest wave is 15 fine steps of an axis long at first, so that first differences and levels have few digits there.

@@ -8,6 +8,7 @@ from typing import Any
 from approx.approximant import BudgetItem
 from approx.errors import InputError, UnreachableError
 from approx.targets import Target
+from constructions.relu._coons_narrow_size import narrow_costs
 from constructions.relu._coons_network import node_weights
 from constructions.relu._coons_plan import MOST_NODES, CoonsPlan, fit_coons
 from constructions.relu._coons_plan import between_nodes as between_curves
@@ -18,8 +19,8 @@ from constructions.relu._two_scale_search import MAXIMUM_NODES, proved_bound
 Found = tuple[BentPatches, tuple[BudgetItem, ...]]
 #: Weights of a node in all 2^d classes over those of a patch, for order 2.
 _BALANCE = {2: 4 * 44 / 3, 3: 8 * 46 / 3}
-#: Without skips, by the number of variables and the order.
-_NARROW_BALANCE = {(2, 2): 324 / 7, (2, 3): 1342 / 21, (2, 4): 1578 / 25, (3, 2): 776 / 8}
+#: Without skips.
+_NARROW_BALANCE = {2: 324 / 7, 3: 776 / 8}
 
 
 def given_bent(method: str, target: Target, order: int, cells: Any, steps: Any) -> Found:
@@ -38,10 +39,11 @@ def search_bent(method: str, target: Target, order: int, goal: float, share: flo
     d = target.dimension
     missed = between_nodes(target, 1) if order == 2 else between_curves(target, order, 1)
     nodes = max(3.0 * order, 1 + (missed / goal) ** (1 / order))
-    if form == "narrow":
-        balance = _NARROW_BALANCE[d, order]
+    if order == 2:
+        balance = (_NARROW_BALANCE if form == "narrow" else _BALANCE)[d]
     else:
-        balance = _BALANCE[d] if order == 2 else 2**d * node_weights(order, d) / 3
+        node, patch = narrow_costs(order, d) if form == "narrow" else (2**d * node_weights(order, d), 3)
+        balance = node / patch
     for _ in range(40):
         if not nodes**d <= _most(order):
             break

@@ -17,20 +17,19 @@ from approx.networks import Form
 from constructions.relu._difference_network import offset_for
 from constructions.relu._packed_differences import PackedDifferences
 from constructions.relu._registers import Registers
-
-_HALF = fmpq(1, 2)
+from constructions.relu._strict_products import HALF, below_whole, cut, folded, times
 
 
 def chosen_value(regs: Registers, packed: PackedDifferences) -> Form:
     """V, from L0 and L1, which are dropped; f and t are kept."""
     steps, rho = packed.plan.steps, packed.fine_ramp
     folds = steps.bit_length()
-    regs.set("z", _folded(regs, regs.get("t") / 2**folds, folds))
+    regs.set("z", folded(regs, regs.get("t") / 2**folds, folds))
     for name in ("L0", "L1"):
         _evaluate(regs, packed, name)
     regs.drop("z")
-    y = _folded(regs, (regs.get("t") + (1 - 3 * rho) / 2) / 2**folds, folds)
-    [even] = regs.layer((y - _HALF) / rho + _HALF)
+    y = folded(regs, (regs.get("t") + (1 - 3 * rho) / 2) / 2**folds, folds)
+    [even] = regs.layer((y - HALF) / rho + HALF)
     [odd] = regs.layer(1 - even)
     regs.set("p", odd)
     reach = 2 * packed.partial_reach(0)
@@ -40,14 +39,6 @@ def chosen_value(regs: Registers, packed: PackedDifferences) -> Form:
     value = regs.get("L0") + above - below - reach * regs.get("p")
     regs.drop("L0", "p")
     return value
-
-
-def _folded(regs: Registers, local: Form, folds: int) -> Form:
-    """The number in [0, 1] folded at its middle, again and again."""
-    for _ in range(folds):
-        rising, falling = regs.layer(local, local - _HALF)
-        local = 2 * rising - 4 * falling
-    return local
 
 
 def _evaluate(regs: Registers, packed: PackedDifferences, name: str) -> None:
@@ -65,33 +56,18 @@ def _evaluate(regs: Registers, packed: PackedDifferences, name: str) -> None:
             regs.drop("rest")
         bits = packed.bits[j]
         regs.set("V", value + y - 2 ** (bits - 1), offset_for(packed.partial_reach(j)))
-        rest = _folded(regs, y / 2**bits, bits + 1) / 2
+        rest = below_whole(regs, y, bits)
         value, y = regs.get("V") - rest, rest * packed.weight(1)
         regs.drop("V")
     regs.set(name, value, offset_for(packed.partial_reach(0)))
 
 
 def _product(regs: Registers, packed: PackedDifferences, value: Form, j: int, mirrored: bool) -> Form:
-    """V_(j+1), cut to its size, times v - j: as product_form, levels + 4 layers."""
+    """V_(j+1), cut to its size, times v - j: levels + 4 layers."""
     bound, size = packed.partial_sizes[j + 1], packed.factor(j)
-    [above] = regs.layer(value + bound)
-    [below] = regs.layer(2 * bound - above)
-    regs.set("x", bound - below, bound)
 
-    def halves() -> tuple[Form, Form]:
+    def factor() -> Form:
         z = regs.get("z")
-        v = packed.kappa - j + (1 - z if mirrored else z)
-        return regs.get("x") / (2 * bound) + v / (2 * size), regs.get("x") / (2 * bound) - v / (2 * size)
+        return (packed.kappa - j + (1 - z if mirrored else z)) / size
 
-    plus, minus = regs.layer(*halves())
-    first, second = halves()
-    regs.drop("x")
-    plus, minus = regs.layer(2 * plus - first, 2 * minus - second)
-    regs.set("V", plus - minus, 1)
-    for level in range(1, packed.product_levels[j] + 1):
-        a, b, c, d = regs.layer(plus, plus - _HALF, minus, minus - _HALF)
-        plus, minus = 2 * a - 4 * b, 2 * c - 4 * d
-        regs.add("V", (minus - plus) / 4**level)
-    found = regs.get("V") * (bound * size)
-    regs.drop("V")
-    return found
+    return size * times(regs, cut(regs, value, -bound, bound), factor, bound, packed.product_levels[j])

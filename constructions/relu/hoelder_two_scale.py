@@ -11,7 +11,7 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
-from constructions.relu._coons_narrow import NARROW_ORDERS, coons_narrow
+from constructions.relu._coons_narrow_reader import coons_narrow
 from constructions.relu._coons_network import coons_network
 from constructions.relu._coons_plan import HIGHEST, CoonsPlan
 from constructions.relu._coons_reader import FORMS as COONS
@@ -39,8 +39,8 @@ DESCRIPTION = {
     "activations": ("relu",),
     "needs": "bounded derivatives of order r: one or two variables, r = 2 .. 8; three, r = 2 .. 6",
     "guarantee": "sup |f - net| <= eps, proved: O(h^r max |D^r f|), h = side/(N M); 3/8 h^2 max |f''| for r = 2, d = 1",
-    "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (form='narrow', p = 2 r/d: width 6, 10 for r > 2, "
-    "d = 1; 12, 20, 24 for r = 2, 3, 4, d = 2; 15 for r = 2, d = 3); discontinuous in f",
+    "rate": "error O(W^-p), r/d < p <= 2 r/d, O(W^(p d/r - 1)) hidden layers (form='narrow', p = 2 r/d: width 6, 12, 15 for "
+    "d = 1, 2, 3 and r = 2; 10, 20, 28 for all r >= 3); discontinuous in f",
     "references": ("P19", "P18"),
 }
 #: A coarse cell costs this share of a fine step: order 2, higher orders.
@@ -78,14 +78,14 @@ def hoelder_two_scale(
     for d = 3, 6 M^d hidden layers, and O(log(1/eps)) more (d = 2, r = 3: 3 N^2 + 252 M^2, r = 4: 328 M^2, r = 5: 536 M^2, r =
     6: 776 M^2; d = 3, r = 3: 3 N^3 + 608 M^3, r = 4: 832 M^3; 3 n M^d layers; O(M^(d-1) + r^d log(1/eps)) more). With M^d ~
     N^(rate d^2/r - d): error O(W^-rate), depth O(W^(rate d/r - 1)); rate = 2 r/d is the fastest there is.
-    form="narrow" (rate 2 r/d; d = 1, or d = 2, r <= 4, or d = 3, r = 2): standard fully-connected form, no skips, constant
-    width for all N and M.
+    form="narrow" (rate 2 r/d): standard fully-connected form, no skips, of a width that depends on d alone, but for r = 2.
     r = 2: the same function. d = 1: width 6, about 11 N + 57 M weights, N + 6 M + 2 log2 N hidden layers; d = 2: width 12,
     about 7 N^2 + 324 M^2 weights, N^2 + 16 M^2 hidden layers; d = 3: width 15, 8 N^3 + 776 M^3, N^3 + 32 M^3 (N^d twice as
     much at most where N is not twice a power of 2). d = 1, r >= 3: width 10 for every r, the same piecewise polynomial and
     bound (ramps and products differ), about 9 N + (10 r + 37) M weights, N + (r + 2) M hidden layers, and O(r log(1/eps)) more
-    of both: differences are packed in one number, and 2 (r - 1) products follow each other. d = 2, r = 3, 4: width 20, 24, the
-    same surface and bound, about (4 r + 9) N^2 + 1350 M^2 (r = 4: 1590 M^2) weights and O(M log W) more, 2 N^2 + 48 M^2 layers.
+    of both: differences are packed in one number, and 2 (r - 1) products follow each other. d = 2, r >= 3: width 20 for every
+    r, the same surface and bound, about 21 N^2 + 1284 M^2 weights for r = 3, 4 (r = 5: 29 N^2 + 2368 M^2) and O(M log W) more,
+    2 N^2 + 48 M^2 layers; d = 3: width 28, 43 N^3 + 4488 M^3 for r = 3, 4 and O(M^2 log W) more, 3 N^3 + 144 M^3 layers.
     cells and steps fix N and M (then the bound is what it is); for d > 1 N >= 3 and M >= 3 is odd, M >= r.
     Raises InputError (eps, order, rate outside (r/d, 2 r/d], form, cells, steps), RegularityError beyond 3 variables, for
     orders above 8, above 6 in three, or without bounded derivatives of this order, UnreachableError beyond 60,000,000
@@ -185,8 +185,6 @@ def _rate(rate: Any, order: int, dimension: int) -> float:
 def _check_narrow(order: int, dimension: int, power: float) -> None:
     """Raise InputError where there is no network of constant width."""
     fastest = to_fmpq(2 * order) / dimension
-    if dimension > 1 and order > (2 if dimension > 2 else NARROW_ORDERS[-1]):
-        raise InputError("form", "narrow", f"'skips' for order {order} in {dimension} variables")
     if power != to_float(fastest):
         why = f"'skips' for this rate; 'narrow' is for rate {fastest}: constant width makes depth O(W)"
         raise InputError("form", "narrow", why)

@@ -145,7 +145,7 @@ def test_planted_faults_are_caught(monkeypatch):
     assert (np.diff(bent.rows, 3, axis=1) + bent.shift < 2**bent.bits).all()
     assert approx.certify(difference_narrow(bent, F), F).lower > 1.5 * good
 
-    fold, shift = _packed_value._folded, 3 * PackedDifferences(plan).fine_ramp / 32
+    fold, shift = _packed_value.folded, 3 * PackedDifferences(plan).fine_ramp / 32
     faults = [  # (what is changed, how many quanta are missed at least somewhere)
         # Gates let through what was there before.
         (_difference_narrow, "opened", lambda unit, closed, reach: unit - reach, 1),
@@ -154,7 +154,7 @@ def test_planted_faults_are_caught(monkeypatch):
         # Partial sums are cut to less than they may be.
         (PackedDifferences, "partial_sizes", property(lambda self: [fmpq(1)] * 3), 1),
         # The choice is made at the nodes themselves, where one of both polynomials is garbage.
-        (_packed_value, "_folded", lambda regs, t, n: fold(regs, t + shift * (t.constant + shift == fmpq(1, 32)), n), 1 / 8),
+        (_packed_value, "folded", lambda regs, t, n: fold(regs, t + shift * (t.constant + shift == fmpq(1, 32)), n), 1 / 8),
     ]
     for owner, name, fault, least in faults:
         with monkeypatch.context() as patch:
