@@ -56,7 +56,7 @@ HIGHER: list[Series] = [
         "order 4, width 10",
         _HIGHER,
         {"order": 4, "form": "narrow"},
-        tuple((300 * m, m) for m in (12, 24, 48, 96, 192, 400)),
+        tuple((2000 * m, m) for m in (4, 8, 16, 32, 64, 132)),
         -8,
     ),
 ]
