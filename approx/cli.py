@@ -219,7 +219,8 @@ def show(file: str, check: bool, level: str, as_json: bool) -> int:
     certificate = found.certificate if found else None
     if check and certificate is None:
         raise InputError("--check", file, "a file that holds a certificate (approx build -o FILE writes one)")
-    verdict = certificate.check(level) if check and certificate else None
+    with progress_bar("checking"):
+        verdict = certificate.check(level) if check and certificate else None
     code = REFUTED if verdict is not None and not verdict.ok else PROVED
     if as_json:
         result = _result(found) if found else Result(network)

@@ -31,6 +31,8 @@ Form = tuple[fmpq, fmpq, fmpq]
 _DEPTH = 200
 _MOST_PARTS = 40_000
 _SAMPLE = 64
+#: In networks with more weights than these a rectangle lies in one polygon: corners of several have thousands of digits there.
+_MOST_TERMS = 20_000
 #: Rectangles of 1/1024 of the domain start within this share of it.
 _INNER = 1 - fmpq(1, 1024)
 
@@ -79,11 +81,39 @@ def _spread(k: int, odd: int) -> fmpq:
 
 
 def _with_few_polygons(rows: Sequence[Any], polygon: list[Point], most: int = 100) -> list[Point]:
-    """The polygon shrunk to its centre until the network has at most so many pieces on it."""
+    """The polygon shrunk to its centre until the network has at most so many pieces on it, in large networks one."""
+    if sum(len(terms) for _, _, terms in rows) > _MOST_TERMS:
+        (left, bottom), (right, top) = polygon[0], polygon[2]
+        # The middle, or a point next to it where a unit bends there, as at witnesses.
+        for share in (fmpq(0), fmpq(1, 2**20), fmpq(1, 2**12)):
+            x = (left + right) / 2 + share * (right - left) * _spread(1, 0x9E3779B97F)
+            y = (bottom + top) / 2 + share * (top - bottom) * _spread(1, 0x5F356495D3)
+            half = min(_unbent(rows, (x, y)), (right - left) / 4, (top - bottom) / 4) / 2
+            if half > 0:
+                return [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
     while sum(1 for _ in itertools.islice(affine_polygons(rows, polygon), most + 1)) > most:
         x, y = (sum((c[i] for c in polygon), fmpq(0)) / len(polygon) for i in (0, 1))
         polygon = [(x + (u - x) / 1024, y + (v - y) / 1024) for u, v in polygon]
     return polygon
+
+
+def _unbent(rows: Sequence[Any], point: Point) -> fmpq:
+    """How far |x - point| may reach along both axes before a unit bends; 0 where one bends at the point itself."""
+    x, y = point
+    forms, reach = [(fmpq(1), fmpq(0), fmpq(0)), (fmpq(0), fmpq(1), fmpq(0))], fmpq(1)
+    for activation, bias, terms in rows:
+        a, b, c = fmpq(0), fmpq(0), bias
+        for unit, weight in terms:
+            p, q, r = forms[unit]
+            a, b, c = a + weight * p, b + weight * q, c + weight * r
+        height, slope = a * x + b * y + c, abs(a) + abs(b)
+        if activation != "identity":
+            if slope > 0:
+                reach = min(reach, abs(height) / slope)
+            if height <= 0:
+                a, b, c = (-a, -b, -c) if activation == "abs" else (fmpq(0), fmpq(0), fmpq(0))
+        forms.append((a, b, c))
+    return reach
 
 
 def affine_polygons(rows: Sequence[Any], polygon: list[Point]) -> Iterator[tuple[list[Point], Form]]:

@@ -9,7 +9,7 @@ from flint import arb, fmpq
 from random_networks import any_network, network
 
 from approx import Budget, Target, certify
-from approx.certification import polygons
+from approx.certification import check_plane, polygons
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_exact
 from approx.networks import Builder, Network, dense_block, layer
@@ -56,6 +56,29 @@ def test_product_network_meets_its_closed_form(m):
     c = polygon_certificate(product(m), XY, rtol=1e-6)
     truth = 4.0 ** -(m + 1)
     assert c.status == "tight" and c.lower <= truth <= c.upper <= truth * (1 + 1e-6)
+
+
+def test_large_networks_are_checked_where_no_unit_bends(monkeypatch):
+    """A rectangle for each sample, in one polygon, next to the witness, which is often where units bend; 64 in all."""
+    monkeypatch.setattr(check_plane, "_MOST_TERMS", 10)
+    for net, target in ((product(4), XY), (simplicial(Target("abs(x)*y", SQUARE), 0.3).network, Target("abs(x)*y", SQUARE))):
+        c = polygon_certificate(net, target)
+        report = c.check("regions")
+        assert report.ok and "on 64 rectangles (64 exact polygons)" in str(report)
+        wrong = dataclasses.replace(c, upper=c.lower / 2, lower=0.0, status="budget")
+        assert not wrong.check("regions").ok
+
+
+def test_no_unit_bends_within_the_distance_that_is_found():
+    rows = product(3).exact_rows()
+    for point in ((fmpq(1, 3), fmpq(-2, 7)), (fmpq(99, 100), fmpq(1, 1000)), (fmpq(1, 5), fmpq(3, 5))):
+        reach = check_plane._unbent(rows, point)
+        assert reach > 0
+        for share, most in ((fmpq(99, 100), 1), (fmpq(101, 100), 2)):
+            (x, y), r = point, reach * share
+            square = [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)]
+            assert min(most, sum(1 for _ in check_plane.affine_polygons(rows, square))) == most
+    assert check_plane._unbent(rows, (fmpq(0), fmpq(0))) == 0
 
 
 def test_interpolation_of_a_square_has_error_of_the_grid_width():
