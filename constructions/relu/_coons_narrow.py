@@ -39,6 +39,7 @@ from approx.targets import Target
 from constructions.relu._coons_bubbles import Index
 from constructions.relu._coons_network import coons_network
 from constructions.relu._coons_plan import CoonsPlan
+from constructions.relu._difference_network import gate as let_through
 from constructions.relu._difference_network import offset_for
 from constructions.relu._line_walks import Move, Walk, mirrored
 from constructions.relu._packed_lines import NarrowNumbers, PackedLines
@@ -150,7 +151,8 @@ class _Writer:
         passing: list[Form] = []
         for gate, before, after in zip(gates, sides[::2], sides[1::2], strict=True):
             closed = before + after + regs.get("line")
-            passing += [gate.share * regs.get("U" if gate.mirrored else "T") + reach - 2 * reach * closed, 1 - closed]
+            number = gate.share * regs.get("U" if gate.mirrored else "T")
+            passing += [let_through(number, closed, reach), 1 - closed]
         units = regs.layer(*digit, *passing)
         digit, passing = units[: len(digit)], units[len(digit) :]
         for gate, let, opened in zip(gates, passing[::2], passing[1::2], strict=True):
@@ -230,8 +232,8 @@ class _Writer:
 
     def _range(self, lines: PackedLines, b: int) -> fmpq:
         """A bound of V_b at every x, before it is cut: what is read is below B but for the leading digit."""
-        whole = 2 ** (self._plan.dimension + 2) * self._reach / lines.weight(lines.walk.top)
-        return offset_for(whole + lines.weight(lines.low + 1) + lines.partial_size(b) + 1)
+        leading = 2 ** (self._plan.dimension + 2) * self._reach / lines.weight(lines.walk.top)
+        return offset_for(leading + lines.weight(lines.low + 1) + lines.partial_size(b) + 1)
 
     def _horner(self, lines: PackedLines, name: str) -> None:
         """The packed number in a register becomes c E at the wave of the line, cut to its size."""
@@ -318,7 +320,7 @@ def surface_offset(plan: CoonsPlan, numbers: NarrowNumbers) -> fmpq:
 
 
 def coons_narrow_surface(plan: CoonsPlan, target: Target) -> Network:
-    """The layers in which the surface is computed, alone: with numbers 0 in the place of what is selected."""
+    """A network as large as the layers in which the surface is computed, with numbers 0 in the place of what is selected."""
     writer = _Writer(plan, target)
     for lines in writer.numbers.passes:
         for name in selected(lines.walk):

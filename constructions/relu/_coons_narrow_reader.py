@@ -10,7 +10,7 @@ from approx.targets import Target
 from constructions.relu._coons_narrow import coons_narrow, surface_offset
 from constructions.relu._coons_narrow_size import walk_layers
 from constructions.relu._coons_plan import HIGHEST, MOST_NODES, CoonsPlan
-from constructions.relu._coons_reader import FORMS
+from constructions.relu._coons_reader import FORMS, slopes_at
 from constructions.relu._hoelder_patch_codes import local_nodes
 from constructions.relu._line_walks import Leads, Walk, passes
 from constructions.relu._packed_lines import NarrowNumbers
@@ -32,6 +32,8 @@ def _read(rows: Rows, network: Network, target: Target) -> CoonsPlan | None:
     _, fold, weights = rows[d + chosen]
     cells, steps = grid_of(dict(weights)[0], fold + HALF, target)
     if (cells * steps) ** d > MOST_NODES:
+        return None
+    if 2 ** (d + 1) * steps ** (d - 1) * (steps + 1) > len(network.layers):  # fewer than the first pass has
         return None
     layer, code = read_codes(rows, network, cells, (0,) * d, 0, 0)[1], d + chosen
     first = _digit_counts(rows, starts, layer, code, d, line=False)
@@ -59,10 +61,7 @@ def _read(rows: Rows, network: Network, target: Target) -> CoonsPlan | None:
         layer += passed
     _, base, output = rows[-1]
     inputs, last = dict(output), d + starts[-2]
-    slopes = [
-        inputs.get(last - d - 1 + k, fmpq(0)) * (high - low) / (cells * steps - 1)
-        for k, (low, high) in enumerate(target.domain)
-    ]
+    slopes = slopes_at(inputs, last - d - 1, target, cells * steps - 1)
     numbers = exact_number(inputs[last - 1]), levels, tuple(exact_number(s) for s in slopes)
     plan = CoonsPlan(cells, steps, 1, 0.0, *numbers, order)
     base += inputs[last - 1] * surface_offset(plan, NarrowNumbers(plan))

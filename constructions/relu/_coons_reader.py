@@ -1,8 +1,9 @@
 """Which networks are Coons patches of coded r-th differences, and what is their error? Read, rebuilt, compared, enclosed.
 
 As for _patch_reader: the numbers of a plan stand at known places among the weights; a network is recognised only if the plan so
-read gives back the very same network, weight for weight. Then the theorem of _coons_network says which surface it is, up to a
-small share of lambda, at every x, _coons_enclosure bounds its error, and the lower bound is an exact evaluation of the network.
+read gives back the very same network, weight for weight. Then the theorem of _coons_network, or of _coons_narrow, says which
+surface it is, up to a small share of lambda, at every x, _coons_enclosure bounds its error, and the lower bound is an exact
+evaluation of the network.
 """
 
 from __future__ import annotations
@@ -43,9 +44,7 @@ def _plan(rows: Rows, network: Network, target: Target) -> CoonsPlan:
         raise ValueError("more nodes than are built")
     _, base, output = rows[-1]
     inputs = dict(term for term in output if term[0] < d)
-    slopes = [
-        inputs.get(k, fmpq(0)) * (high - low) / (cells * steps - 1) for k, (low, high) in enumerate(target.domain)
-    ]
+    slopes = slopes_at(inputs, 0, target, cells * steps - 1)
     base += sum((inputs.get(k, fmpq(0)) * low for k, low in enumerate(target.domain.lower)), fmpq(0))
     [quantum] = [w for u, w in output if u >= d]
     leads = _leads(rows, steps, d)
@@ -59,6 +58,11 @@ def _plan(rows: Rows, network: Network, target: Target) -> CoonsPlan:
     numbers = exact_number(quantum), levels, tuple(exact_number(s) for s in slopes)
     base += quantum * offset_for(total_size(CoonsPlan(cells, steps, 1, 0.0, *numbers, len(leads))))
     return CoonsPlan(cells, steps, 1, exact_number(base), *numbers, len(leads)).checked()
+
+
+def slopes_at(weights: dict[int, fmpq], first: int, target: Target, pieces: int) -> list[fmpq]:
+    """A plan's slopes, from what the output takes of the coordinates, units from this one on."""
+    return [weights.get(first + k, fmpq(0)) * (high - low) / pieces for k, (low, high) in enumerate(target.domain)]
 
 
 def _leads(rows: Rows, steps: int, dimension: int) -> Leads:

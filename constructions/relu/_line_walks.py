@@ -20,6 +20,7 @@ Digits, the leading one first: as many ternary ones as all patches need, with th
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from math import comb
 from typing import Any, NamedTuple
@@ -30,10 +31,10 @@ from constructions.relu._coons_bubbles import Index, width
 from constructions.relu._coons_plan import MOST_LEVEL, CoonsPlan
 from constructions.relu._hoelder_patch_codes import digits_for, digits_from, local_nodes, numbers_from
 from constructions.relu._newton_windows import window
-from constructions.relu._patch_codes import Parities, class_levels, classes
+from constructions.relu._patch_codes import Parities, class_levels, classes, neighbours
 
-#: Ternary digits of a number that 8 bytes hold.
-MOST_DIGITS = 39
+#: Numbers are below this, and have so many ternary digits at most.
+_LARGEST, MOST_DIGITS = 2**60, 39
 #: Nodes that are worked on at a time.
 _NODES = 1 << 18
 
@@ -94,7 +95,7 @@ class Walk:
     def moves(self) -> Iterator[Move]:
         """Step by step."""
         ranges = [range(-1 if k in self.one.axes else 0, self.steps) for k in self.others]
-        for number, line in enumerate(_neighbours(ranges)):
+        for number, line in enumerate(neighbours(ranges)):
             backward = number % 2 == 1
             before = None
             for k in range(self.steps - 1, -2, -1) if backward else range(-1, self.steps):
@@ -145,7 +146,7 @@ class Walk:
     def _along(self, values: np.ndarray, before: int) -> np.ndarray:
         """The h_b of the polynomials of degree r - 1 - before along the last axis."""
         low = self.one.low
-        found = np.zeros((*values.shape[:-1], self.steps + 1, self.count), dtype=np.int64)
+        found = np.zeros((*values.shape[:-1], self.steps + 1, self.count), dtype=values.dtype)
         for i in range(low, self.order - before):
             differences = np.diff(values, i)
             for number, k in enumerate(range(-1, self.steps)):
@@ -156,7 +157,7 @@ class Walk:
 
     def numbers(self, parts: np.ndarray) -> np.ndarray:
         """The numbers (patches, n) of all h_b."""
-        kept, columns = np.zeros((len(parts), self.count), dtype=np.int64), []
+        kept, columns = np.zeros((len(parts), self.count), dtype=parts.dtype), []
         for move in self.moves():
             now = parts[self._at(move)]
             change = now - _stepped(kept, move.kind)
@@ -201,13 +202,13 @@ class Walk:
             yield found[start : start + few], self.parts(some, parities)
 
     def sizes(self, plan: CoonsPlan) -> tuple[Leads, list[int]]:
-        """(how many digits are needed in all patches, the largest |h_b|, |g_b|)."""
+        """(how many digits are needed in all patches, the largest |h_b|, |g_b|); ValueError where 8 bytes do not hold them."""
+        self._check_range(plan)
         most: dict[str, np.ndarray] = {"moved": np.zeros(self.moved, dtype=np.int64)}
         kinds = [
             "moved" if move.new else move.kind for move in self.moves() if move.new or move.kind in ("first", "change")
         ]
-        mirror = np.array([mirrored(row, self.one.low) for row in np.eye(self.count, dtype=np.int64).tolist()])
-        largest = np.zeros(self.count, dtype=np.int64)
+        mirror, largest = self._mirror(), np.zeros(self.count, dtype=np.int64)
         for parities in classes(self.dimension):
             for _, parts in self.class_parts(plan, parities):
                 numbers, at = np.abs(self.numbers(parts)).max(axis=0), 0
@@ -219,6 +220,25 @@ class Walk:
                 largest = np.maximum(largest, np.maximum(np.abs(both), np.abs(both @ mirror)).max(axis=0))
         found = {kind: tuple(digits_for(2 * int(size)) for size in sizes) for kind, sizes in most.items()}
         return Leads(found["first"], found["change"], found["moved"]), largest.tolist()
+
+    def _check_range(self, plan: CoonsPlan) -> None:
+        """ValueError unless all numbers are below 2^60: sums in 8 bytes are right then, as they are right modulo 2^64."""
+        most = int(plan.levels.max()) * 2 ** (6 * self.order)  # with differences, binomials, changes
+        if most < _LARGEST:
+            return
+        rough, mirror = dataclasses.replace(plan, levels=plan.levels.astype(float)), self._mirror()
+        for parities in classes(self.dimension):
+            for _, parts in self.class_parts(rough, parities):
+                both = parts.reshape(-1, self.count)
+                if (
+                    not max(np.abs(both).max(), np.abs(both @ mirror).max(), np.abs(self.numbers(parts)).max())
+                    < _LARGEST
+                ):
+                    raise ValueError("levels are beyond 8 bytes")
+
+    def _mirror(self) -> np.ndarray:
+        """The matrix from all h_b to all g_b."""
+        return np.array([mirrored(row, self.one.low) for row in np.eye(self.count, dtype=np.int64).tolist()])
 
     def class_digits(self, plan: CoonsPlan, parities: Parities, leads: Leads) -> tuple[np.ndarray, np.ndarray]:
         """(rising addresses, digits (patches, count)) of a class."""
@@ -239,14 +259,9 @@ class Walk:
         return self.parts_of(numbers)
 
 
-def middle(counts: np.ndarray) -> np.ndarray:
-    """What is added to numbers of so many digits."""
+def middle(counts: Any) -> Any:
+    """What is added to numbers of so many digits: the largest |number|."""
     return (3**counts - 1) // 2
-
-
-def largest_number(count: int) -> int:
-    """The largest |number| of so many digits."""
-    return (3**count - 1) // 2
 
 
 def binomial(n: int, k: int) -> int:
@@ -272,11 +287,3 @@ def _stepped(parts: np.ndarray, kind: str) -> np.ndarray:
         for b in range(found.shape[1] - 2, -1, -1):
             found[:, b] -= found[:, b + 1]
     return found
-
-
-def _neighbours(ranges: list[range]) -> list[Index]:
-    """The points of a box of integers, each next to the one before."""
-    if not ranges:
-        return [()]
-    rest = _neighbours(ranges[1:])
-    return [(n, *p) for i, n in enumerate(ranges[0]) for p in (rest if i % 2 == 0 else rest[::-1])]

@@ -6,9 +6,7 @@ r-th differences outside were 0; that gives the polynomial of the outermost wind
 but for what falls below B^0: e_k = (1 + 1/B) e_(k-1) + S_0(k - 1)/B, at most s_0 ((1 + 1/B)^M - 1) <= 1/8, |S_0| <= s_0, for
 B >= 16 s_0 M. So z = T + 1/8 + sum_j 2^(b_j - 1) B^j has the digits S_j + 2^(b_j - 1), |S_j| < 2^(b_j - 1), and what is below
 the digit j is at most 1/4 of B^j, as 2^b_j <= B/4 or, for j = 0, e + 1/8 <= 1/4.
-Folding: whatever integer n is, and 0 <= q <= 1/2, the distance of y = n + q from the next integer is q. It is half of y/2^b
-folded b + 1 times by 2 s - 4 max(s - 1/2, 0): so y minus it is n, exactly, at one layer of two units a bit, and 2^c q is the
-next y. For every real y it is in [0, 1/2]; it is 0 unless y is in [0, 2^b].
+So folding reads them, exactly, at one layer of two units a bit (_strict_products).
 Horner's rule needs the digits in this order, one at a time: with v = K + u on the step [k, k + 1], u = t - k,
     V_j = S_j + (v - j)/(j + 1) V_(j+1),   V_(r-1) = S_(r-1),   V_0 = sum_j S_j C(v, j) = the polynomial of the step (Newton).
 Source: bit extraction as in P18, sawtooths of P16 Proposition 2, Newton's form; digits by folding, and differences that step in

@@ -20,7 +20,7 @@ from flint import fmpq
 
 from constructions.relu._coons_plan import PRODUCTS, RAMPS, CoonsPlan
 from constructions.relu._difference_network import offset_for
-from constructions.relu._line_walks import Leads, Walk, largest_number, mirrored, passes
+from constructions.relu._line_walks import Leads, Walk, middle, mirrored, passes
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class PackedLines:
         for move in self.walk.moves():
             for count, vector in zip(self.walk.counts(move, self.leads), self.walk.vectors(move), strict=False):
                 for i, v in enumerate((vector, mirrored(vector, self.low))):
-                    totals[i] += largest_number(count) * self.packed([abs(n) for n in v])
+                    totals[i] += middle(count) * self.packed([abs(n) for n in v])
         return offset_for(2 * max(totals) + 1)
 
     def partial_size(self, b: int) -> fmpq:

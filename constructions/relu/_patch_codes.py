@@ -32,12 +32,15 @@ def folds(cells: int) -> int:
 
 def snake(steps: int, dimension: int) -> np.ndarray:
     """The path (M^d, d) through {0..M-1}^d from the origin, with steps of length 1."""
-    path = np.arange(steps)[:, np.newaxis]
-    for _ in range(dimension - 1):
-        rows = [path if i % 2 == 0 else path[::-1] for i in range(steps)]
-        first = np.repeat(np.arange(steps), len(path))
-        path = np.column_stack((first, np.concatenate(rows)))
-    return path
+    return np.array(neighbours([range(steps)] * dimension))
+
+
+def neighbours(ranges: list[range]) -> list[tuple[int, ...]]:
+    """The points of a box of integers, each next to the one before."""
+    if not ranges:
+        return [()]
+    rest = neighbours(ranges[1:])
+    return [(n, *p) for i, n in enumerate(ranges[0]) for p in (rest if i % 2 == 0 else rest[::-1])]
 
 
 def addresses(cells: int, parities: Parities) -> np.ndarray:

@@ -19,7 +19,7 @@ from approx.targets import Target
 
 P = TypeVar("P")
 Rows = list[tuple[str, fmpq, list[tuple[int, fmpq]]]]
-#: A reader may raise ValueError, IndexError or KeyError (InputError among them) on networks of another form.
+#: A reader may raise ValueError (InputError among them), IndexError, KeyError or ArithmeticError on networks of another form.
 Reader = Callable[[Rows, Network, Target], P | None]
 Writer = Callable[[P, Target], Network]
 
@@ -60,7 +60,7 @@ class PlanForms(Generic[P]):
         for read, write in self._forms:
             try:
                 plan = read(rows, network, target)
-            except (IndexError, KeyError, ValueError, ZeroDivisionError):  # not of this form
+            except (ArithmeticError, IndexError, KeyError, ValueError):  # not of this form
                 continue
             if plan is not None and write(plan, target).exact_rows() == rows:
                 return plan

@@ -20,6 +20,7 @@ from constructions.relu._patch_network import bit_ramp, unfolded
 from constructions.relu._patch_plan import PatchPlan
 from constructions.relu._plan_forms import Rows
 from constructions.relu._registers import Registers
+from constructions.relu._strict_products import folded
 from constructions.relu._two_scale_reader import whole
 
 _HALF = fmpq(1, 2)
@@ -84,10 +85,7 @@ class StrictClasses:
             v = self._unfolded(axis, parity)
             if last:
                 self._regs.drop(f"x{axis}")
-            for _ in range(folds(self._plan.cells)):
-                rising, above = self._regs.layer(v, v - _HALF)
-                v = 2 * rising - 4 * above
-            self._regs.set(f"w{axis}", v)
+            self._regs.set(f"w{axis}", folded(self._regs, v, folds(self._plan.cells)))
 
 
 def bends_of_codes(dimension: int, cells: int) -> int:

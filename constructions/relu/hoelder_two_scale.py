@@ -11,7 +11,7 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Network
 from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
-from constructions.relu._coons_narrow_reader import coons_narrow
+from constructions.relu._coons_narrow_reader import coons_narrow  # with how it is read
 from constructions.relu._coons_network import coons_network
 from constructions.relu._coons_plan import HIGHEST, CoonsPlan
 from constructions.relu._coons_reader import FORMS as COONS

@@ -13,13 +13,13 @@ import approx
 from approx import Target
 from approx.errors import InputError
 from approx.evaluation import evaluate_exact
-from approx.networks import Network, layer
+from approx.networks import Network, block, layer
 from constructions.promises import promise
-from constructions.relu import _coons_narrow, hoelder_two_scale
+from constructions.relu import _coons_narrow, _coons_narrow_reader, hoelder_two_scale
 from constructions.relu._coons_narrow import coons_narrow, coons_narrow_width
 from constructions.relu._coons_narrow_size import coons_narrow_layers, coons_narrow_weights, narrow_costs
 from constructions.relu._coons_network import coons_network
-from constructions.relu._coons_plan import fit_coons
+from constructions.relu._coons_plan import CoonsPlan, fit_coons
 from constructions.relu._coons_reader import read_coons
 from constructions.relu._line_walks import Leads, Walk, binomial, mirrored, passes
 from constructions.relu._packed_lines import NarrowNumbers, PackedLines
@@ -189,6 +189,54 @@ def test_plans_are_read_back_from_files(tmp_path):
         assert plan is not None and plan.order == order and coons_narrow(plan, f) == a.network
         assert b.certify().upper == a.certify().upper
         assert read_coons(b.network, f.on([(0, 3), *f.domain][: f.dimension])) is None
+
+
+def wild(levels, cells, steps, order, quantum=1.0):
+    return CoonsPlan(cells, steps, 1, 0.0, quantum, levels, (0.0,) * levels.ndim, order)
+
+
+@pytest.mark.parametrize(("cells", "steps", "order"), [(3, 3, 3), (4, 5, 4), (3, 5, 5)])
+def test_levels_of_no_smooth_function_are_a_surface_as_well(cells, steps, order):
+    """The theorem is about plans, and hand-made networks have any."""
+    rng, size = np.random.default_rng(order), (cells * steps,) * 2
+    for levels in (rng.integers(0, 10**6, size), 10**6 * rng.integers(0, 2, size)):
+        plan = wild(levels, cells, steps, order)
+        ramp = NarrowNumbers(plan).ramp
+        found = places_of(plan, rng, 4, Fraction(int(ramp.p), int(ramp.q)))
+        assert max(gaps_at(coons_narrow(plan, HUMP), plan, HUMP, found)) <= Fraction(plan.gap())
+
+
+@pytest.mark.parametrize(("order", "size"), [(3, 2**60), (4, 2**60), (5, 2**59), (5, 2**58)])
+def test_levels_whose_differences_8_bytes_do_not_hold_are_refused(order, size, monkeypatch):
+    """Wrapped sums made a wrong network, which the reader wrote again: of order 4, certified at 1.0955, off by 1.3665."""
+    levels = np.zeros((15, 15), dtype=np.int64) + (np.arange(15) % 2)[:, None] * np.int64(size)
+    plan, f = wild(levels, 3, 5, order, 1 / size), Target("0*x+0*y", [(0, 1), (0, 1)])
+    with pytest.raises(ValueError, match="8 bytes"):
+        coons_narrow(plan, f)
+    monkeypatch.setattr(Walk, "_check_range", lambda walk, plan: None)
+    network = coons_narrow(plan, f)
+    monkeypatch.undo()
+    assert read_coons(network, f) is None
+
+
+def test_networks_that_look_like_much_finer_grids_are_turned_down_at_once(monkeypatch):
+    a = built(PLANE, 3, 3, 3)
+    rows = a.network.exact_rows()
+    monkeypatch.setattr(_coons_narrow_reader, "grid_of", lambda slope, fold, target: (3, 1001))
+    monkeypatch.setattr(Walk, "moves", lambda walk: pytest.fail("walked"))
+    assert _coons_narrow_reader._read(rows, a.network, PLANE) is None
+
+
+def test_weights_beyond_floats_are_not_read():
+    """They were an OverflowError of certify."""
+    a = built(PLANE, 3, 3, 3)
+    last, pool = a.network.layers[-1], [*a.network.pool, fmpq(2) ** 1020]
+    (part,) = last.blocks
+    ids, floats = part.values.ids.copy(), part.values.floats.copy()
+    ids[-1], floats[-1] = len(pool) - 1, 2.0**1020
+    blocks = [block(part.source, part.indptr, part.indices, floats, ids)]
+    net = Network(2, [*a.network.layers[:-1], layer("identity", last.bias.floats, blocks, last.bias.ids)], pool)
+    assert read_coons(net, PLANE) is None
 
 
 def test_a_wrong_level_is_another_network_and_certified_as_such():
