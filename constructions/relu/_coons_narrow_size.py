@@ -41,7 +41,7 @@ def coons_narrow_weights(plan: CoonsPlan, target: Target) -> int:
             walked += 0 if digits else 2 * registers + 2
             walked += registers + 8 * (d - 1) if move.kind in ("first", "change") else 0
         total += 2**d * walked
-        kept = 1 + (walk.one.orders > (2,))
+        kept = 1 + (walk.one.orders > (2,))  # G, and F while passes of a face follow
     return total
 
 
@@ -64,5 +64,5 @@ def narrow_costs(order: int, dimension: int) -> tuple[int, int]:
         patch += registers + 4
         digits = walk.moved * (digit_count(order) + (walk.moved > 1))
         node += 2**dimension * (digits * (2 * (registers + dimension + 4) + 21) + 15 * gates)
-        kept = 1 + (one.orders > (2,))
+        kept = 1 + (one.orders > (2,))  # G, and F
     return node, patch
