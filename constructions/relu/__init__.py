@@ -24,11 +24,15 @@ from constructions.relu import simplicial as _simplicial
 from constructions.relu import spline_chain as _spline_chain
 from constructions.relu import square_chain as _square_chain
 from constructions.relu._estimates import (
+    cached_narrow_weights,
     cached_weights,
     floor_of,
+    hoelder_weights,
+    narrow_weights,
     piecewise_linear_weights,
     quotient_chain_weights,
     simplicial_weights,
+    two_scale_weights,
 )
 from constructions.relu.cached_narrow import cached_narrow
 from constructions.relu.cached_patches import cached_patches
@@ -69,15 +73,15 @@ ROWS: tuple[tuple[Any, tuple[int, ...], dict[str, Any], dict[str, Any]], ...] = 
         {"estimate": _piecewise_polynomial.piecewise_polynomial_weights, "quick": True},
     ),
     (cached_patches, (1,), _cached_patches.DESCRIPTION, {"estimate": cached_weights}),
-    (cached_narrow, (1,), _cached_narrow.DESCRIPTION, {"automatic": False}),
-    (relu_power, (1,), _relu_power.DESCRIPTION, {"automatic": False}),
-    (power_taylor, (1, 2, 3), _power_taylor.DESCRIPTION, {"automatic": False}),
+    (cached_narrow, (1,), _cached_narrow.DESCRIPTION, {"estimate": cached_narrow_weights}),
+    (relu_power, (1,), _relu_power.DESCRIPTION, {}),
+    (power_taylor, (1, 2, 3), _power_taylor.DESCRIPTION, {}),
     (composition, (2, 3, 4), _composition.DESCRIPTION, _at_least("composition")),
     (local_taylor, (1, 2, 3), _local_taylor.DESCRIPTION, _at_least("local-taylor")),
     (simplicial, (1, 2, 3, 4), _simplicial.DESCRIPTION, {"estimate": simplicial_weights}),
-    (deep_two_scale, (1, 2, 3), _deep_two_scale.DESCRIPTION, {"automatic": False}),
-    (narrow, (1, 2, 3), _narrow.DESCRIPTION, {"automatic": False}),
-    (hoelder_two_scale, (1, 2, 3), _hoelder_two_scale.DESCRIPTION, {"automatic": False}),
+    (deep_two_scale, (1, 2, 3), _deep_two_scale.DESCRIPTION, {"estimate": two_scale_weights}),
+    (narrow, (1, 2, 3), _narrow.DESCRIPTION, {"estimate": narrow_weights}),
+    (hoelder_two_scale, (1, 2, 3), _hoelder_two_scale.DESCRIPTION, {"estimate": hoelder_weights}),
 )
 
 __all__ = [

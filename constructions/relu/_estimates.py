@@ -15,6 +15,8 @@ _FLOORS = {
     "powers": 0, "polynomial": 40, "quotient-chain": 9, "square-chain": 10, "spline-chain": 40, "composition": 40,
     "local-taylor": 250,
 }
+#: What two-scale networks cost by the number of variables, before accuracy matters.
+_PATCHES = {"hoelder-two-scale": (40, 1500, 8000), "deep-two-scale": (50, 900, 5000), "narrow": (100, 1800, 12_000)}
 #: From this accuracy on square chains were seen to be smaller where curvatures turn; smaller bends (relatively) are noise.
 _TURNED, _NOISE = 1e-7, 1e-9
 
@@ -80,4 +82,49 @@ def cached_weights(target: Target, eps: float) -> int:
     except ApproxError:
         return 0
     # Without a Lipschitz constant the construction refuses at once; a constant takes no steps.
-    return int(min(3 * steps / math.log2(steps + 2), 1e15)) if math.isfinite(steps) else 0
+    return _rounded(3 * steps / math.log2(steps + 2)) if math.isfinite(steps) else 0
+
+
+def cached_narrow_weights(target: Target, eps: float) -> int:
+    """Three times as many as in patches: what the width of 5 costs at least."""
+    return 3 * cached_weights(target, eps)
+
+
+def two_scale_weights(target: Target, eps: float, name: str = "deep-two-scale", per_step: int = 9) -> int:
+    """About 20 K^(d/2) weights, K steps of an axis with omega_f(side/K) = eps/2 (d = 1), eps/1.2: 9 from below."""
+    try:
+        alpha, constant = target.hoelder()
+    except ApproxError:
+        return 0
+    side = float(np.ptp(target.domain.floats(), axis=1).max())
+    with np.errstate(all="ignore"):  # infinite where 1/alpha is large
+        steps = side * float(np.float64(constant * (2 if target.dimension == 1 else 1.2) / eps) ** (1 / alpha))
+    with np.errstate(all="ignore"):
+        found = float(per_step * np.float64(steps) ** (target.dimension / 2))
+    return max(_PATCHES[name][target.dimension - 1], _rounded(found))
+
+
+def narrow_weights(target: Target, eps: float) -> int:
+    """About 30 K^(1/2), 80 K weights, and more in three variables: 15 K^(d/2) from below."""
+    return two_scale_weights(target, eps, "narrow", 15)
+
+
+def hoelder_weights(target: Target, eps: float) -> int:
+    """About 25 to 60 K^(d/2) weights for order 2, sum h_k h_l |f_kl| / 8 = eps at the steps h = side/K: 15 from below."""
+    rng = np.random.default_rng(0)
+    ends = target.domain.floats()
+    sides = ends[:, 1] - ends[:, 0]
+    try:
+        with np.errstate(all="ignore"):
+            jets = target.jet_float(ends[:, 0] + sides * rng.random((500, target.dimension)), 2)
+    except ApproxError:
+        return 0
+    curve = sum(np.abs(np.asarray(v)) * np.prod(sides**a) for a, v in jets.items() if sum(a) == 2)
+    curve = np.asarray(curve)[np.isfinite(curve)]
+    steps = math.sqrt(float(curve.max()) / (8 * eps)) if len(curve) else 1.0
+    least = _PATCHES["hoelder-two-scale"][target.dimension - 1]
+    return max(least, _rounded(15 * max(1.0, steps) ** (target.dimension / 2)))
+
+
+def _rounded(weights: float) -> int:
+    return int(min(weights, 1e15)) if weights >= 0 else 0

@@ -184,3 +184,17 @@ def test_a_wrong_network_is_not_accepted(monkeypatch):
     monkeypatch.setattr(relu, "ROWS", ((dishonest, *row[1:]),))
     with pytest.raises(approx.errors.UnreachableError):
         constructions.build("exp(x)", 1e-3, method="piecewise-linear")
+
+
+def test_build_considers_every_relu_construction_and_guesses_from_below():
+    """Those of several variables on a function of x + y; a guess above the weights would leave a smaller network unbuilt."""
+    rows = {row.name: row for row in constructions.catalogue() if set(row.activations) <= {"relu", "relu2", "relu3"}}
+    assert len(rows) >= 17 and all(row.automatic for row in rows.values())
+    wave, plane = Target("sin(9*x)+x"), Target("sin(3*x+3*y)", [(0, 1), (0, 2)])
+    for name, target, eps in (
+        ("deep-two-scale", wave, 1e-2), ("deep-two-scale", wave, 1e-4), ("deep-two-scale", plane, 0.2),
+        ("narrow", wave, 1e-3), ("narrow", plane, 0.3), ("cached-narrow", wave, 1e-2),
+        ("hoelder-two-scale", wave, 1e-3), ("hoelder-two-scale", wave, 1e-7), ("hoelder-two-scale", plane, 1e-2),
+    ):  # fmt: skip
+        weights = rows[name].builder(target, eps).network.size.weights
+        assert 0.1 * weights < rows[name].estimate(target, eps) <= weights, (name, eps)
