@@ -102,18 +102,30 @@ def _unbent(rows: Sequence[Any], point: Point) -> fmpq:
     x, y = point
     forms, reach = [(fmpq(1), fmpq(0), fmpq(0)), (fmpq(0), fmpq(1), fmpq(0))], fmpq(1)
     for activation, bias, terms in rows:
-        a, b, c = fmpq(0), fmpq(0), bias
-        for unit, weight in terms:
-            p, q, r = forms[unit]
-            a, b, c = a + weight * p, b + weight * q, c + weight * r
+        a, b, c = _combined(bias, terms, forms)
         height, slope = a * x + b * y + c, abs(a) + abs(b)
         if activation != "identity":
             if slope > 0:
                 reach = min(reach, abs(height) / slope)
             if height <= 0:
-                a, b, c = (-a, -b, -c) if activation == "abs" else (fmpq(0), fmpq(0), fmpq(0))
+                a, b, c = _below_zero(activation, (a, b, c))
         forms.append((a, b, c))
     return reach
+
+
+def _combined(bias: fmpq, terms: Sequence[Any], forms: Sequence[Form]) -> Form:
+    """What a unit reads."""
+    a, b, c = fmpq(0), fmpq(0), bias
+    for unit, weight in terms:
+        p, q, r = forms[unit]
+        a, b, c = a + weight * p, b + weight * q, c + weight * r
+    return a, b, c
+
+
+def _below_zero(activation: str, form: Form) -> Form:
+    """What a unit makes of a form that is not positive."""
+    a, b, c = form
+    return (-a, -b, -c) if activation == "abs" else (fmpq(0), fmpq(0), fmpq(0))
 
 
 def affine_polygons(rows: Sequence[Any], polygon: list[Point]) -> Iterator[tuple[list[Point], Form]]:
@@ -123,17 +135,14 @@ def affine_polygons(rows: Sequence[Any], polygon: list[Point]) -> Iterator[tuple
         corners, start, forms = stack.pop()
         for number in range(start, len(rows)):
             activation, bias, terms = rows[number]
-            a, b, c = fmpq(0), fmpq(0), bias
-            for unit, weight in terms:
-                p, q, r = forms[unit]
-                a, b, c = a + weight * p, b + weight * q, c + weight * r
+            a, b, c = _combined(bias, terms, forms)
             if activation != "identity":
                 heights = [a * x + b * y + c for x, y in corners]
                 if min(heights) < 0 < max(heights):
                     stack.append((_side(corners, heights, -1), number, list(forms)))
                     corners = _side(corners, heights, 1)
                 elif max(heights) <= 0:
-                    a, b, c = (-a, -b, -c) if activation == "abs" else (fmpq(0), fmpq(0), fmpq(0))
+                    a, b, c = _below_zero(activation, (a, b, c))
             forms.append((a, b, c))
         yield corners, forms[-1]
 

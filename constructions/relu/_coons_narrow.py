@@ -46,7 +46,7 @@ from constructions.relu._packed_lines import NarrowNumbers, PackedLines
 from constructions.relu._patch_codes import Parities, classes
 from constructions.relu._registers import Registers
 from constructions.relu._strict_classes import StrictClasses
-from constructions.relu._strict_products import HALF, below_whole, cut, folded, times
+from constructions.relu._strict_products import HALF, below_whole, cut, digit_added, folded, times
 from constructions.relu.square import levels_for
 
 
@@ -184,10 +184,7 @@ class _Writer:
             y = self._opened(lines, name)
             for b in range(walk.top, 0, -1):
                 y = below_whole(regs, y, lines.bits(b)) * lines.weight(lines.low + 1)
-            regs.set("V", y - 2 ** (lines.bits(0) - 1), self._range(lines, lines.low))
-            rest = below_whole(regs, y, lines.bits(0))
-            found = regs.get("V") - rest
-            regs.drop("V")
+            found, _ = digit_added(regs, Form(), y, lines.bits(0), self._range(lines, lines.low))
             regs.set(name, cut(regs, found, 0, level))
         mean = self._mean("c", tuple(range(self._plan.dimension)), level)
         regs.set("G", mean, surface_offset(self._plan, self.numbers))
@@ -247,10 +244,8 @@ class _Writer:
                 value = -self._times(value, self._wave(axis, fmpq(b, b + 1), fmpq(-1, b + 1)), most)
                 y = regs.get("rest")
                 regs.drop("rest")
-            regs.set("V", value + y - 2 ** (lines.bits(b) - 1), self._range(lines, b))
-            rest = below_whole(regs, y, lines.bits(b))
-            value, y = regs.get("V") - rest, rest * lines.weight(lines.low + 1)
-            regs.drop("V")
+            value, rest = digit_added(regs, value, y, lines.bits(b), self._range(lines, b))
+            y = rest * lines.weight(lines.low + 1)
         most = lines.partial_size(2)
         regs.set(name, cut(regs, value, -most, most), most)
 

@@ -110,7 +110,7 @@ def narrow_weights(target: Target, eps: float) -> int:
 
 
 def hoelder_weights(target: Target, eps: float) -> int:
-    """About 25 to 60 K^(d/2) weights for order 2, sum h_k h_l |f_kl| / 8 = eps at the steps h = side/K: 15 from below."""
+    """About 25 K^(1/2), 46 K, 66 K^(3/2) weights for order 2, sum h_k h_l |f_kl| / 8 = eps at h = side/K: 15 from below."""
     rng = np.random.default_rng(0)
     ends = target.domain.floats()
     sides = ends[:, 1] - ends[:, 0]

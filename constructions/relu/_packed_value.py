@@ -17,7 +17,7 @@ from approx.networks import Form
 from constructions.relu._difference_network import offset_for
 from constructions.relu._packed_differences import PackedDifferences
 from constructions.relu._registers import Registers
-from constructions.relu._strict_products import HALF, below_whole, cut, folded, times
+from constructions.relu._strict_products import HALF, cut, digit_added, folded, times
 
 
 def chosen_value(regs: Registers, packed: PackedDifferences) -> Form:
@@ -54,11 +54,8 @@ def _evaluate(regs: Registers, packed: PackedDifferences, name: str) -> None:
             value = _product(regs, packed, value, j, mirrored=name == "L1") / (j + 1)
             y = regs.get("rest")
             regs.drop("rest")
-        bits = packed.bits[j]
-        regs.set("V", value + y - 2 ** (bits - 1), offset_for(packed.partial_reach(j)))
-        rest = below_whole(regs, y, bits)
-        value, y = regs.get("V") - rest, rest * packed.weight(1)
-        regs.drop("V")
+        value, rest = digit_added(regs, value, y, packed.bits[j], offset_for(packed.partial_reach(j)))
+        y = rest * packed.weight(1)
     regs.set(name, value, offset_for(packed.partial_reach(0)))
 
 

@@ -35,6 +35,15 @@ def below_whole(regs: Registers, y: Form, bits: int) -> Form:
     return folded(regs, y / 2**bits, bits + 1) / 2
 
 
+def digit_added(regs: Registers, value: Form, y: Form, bits: int, reach: Any) -> tuple[Form, Form]:
+    """(value + n - 2^(bits - 1), q), n + q = y, for a sum that is at least -reach on the way, at every x."""
+    regs.set("V", value + y - 2 ** (bits - 1), reach)
+    rest = below_whole(regs, y, bits)
+    found = regs.get("V") - rest
+    regs.drop("V")
+    return found, rest
+
+
 def cut(regs: Registers, form: Form, low: Any, high: Any) -> Form:
     """The number cut to [low, high]."""
     [above] = regs.layer(form - low)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from coons_oracle import comparison, gaps_at, places_of
 from flint import fmpq
+from planted_biases import with_a_moved_bias
 
 import approx
 from approx import Target
@@ -259,11 +260,7 @@ def test_a_changed_bias_is_caught():
     exact = [PLANE(np.array([[float(c) for c in p]]))[0] for p in points]
     numbers, caught = range(0, len(a.network.layers) - 1, 89), 0
     for number in numbers:
-        l = a.network.layers[number]
-        pool, ids, floats = [*a.network.pool, fmpq(5, 3)], l.bias.ids.copy(), l.bias.floats.copy()
-        ids[-1], floats[-1] = len(pool) - 1, 5 / 3
-        wrong = layer("relu", floats, list(l.blocks), ids)
-        net = Network(2, [*a.network.layers[:number], wrong, *a.network.layers[number + 1 :]], pool)
+        net = with_a_moved_bias(a.network, number)
         other = read_coons(net, PLANE)
         assert other is None or not np.array_equal(other.levels, plan.levels) or other.base != plan.base
         values = evaluate_exact(net, points)

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 from flint import fmpq
+from planted_biases import with_a_moved_bias
 from test_two_scale_patches import interpolant, points_of
 
 import approx
 from approx import Target
 from approx.errors import InputError, UnsupportedError
 from approx.evaluation import evaluate_exact
-from approx.networks import Network, layer
 from constructions.promises import promise
 from constructions.relu import _hoelder_patch_narrow, hoelder_two_scale
 from constructions.relu._box_distance import grouped
@@ -195,11 +195,7 @@ def test_a_changed_bias_is_caught():
     exact = [PLANE(np.array([[float(c) for c in p]]))[0] for p in points]
     numbers, caught = range(0, len(a.network.layers) - 1, 13), 0
     for number in numbers:
-        l = a.network.layers[number]
-        pool, ids, floats = [*a.network.pool, fmpq(5, 3)], l.bias.ids.copy(), l.bias.floats.copy()
-        ids[-1], floats[-1] = len(pool) - 1, 5 / 3
-        wrong = layer("relu", floats, list(l.blocks), ids)
-        net = Network(2, [*a.network.layers[:number], wrong, *a.network.layers[number + 1 :]], pool)
+        net = with_a_moved_bias(a.network, number)
         other = read_bent(net, PLANE)
         assert other is None or not np.array_equal(other.levels, plan.levels)
         values = evaluate_exact(net, points)
