@@ -19,6 +19,8 @@ from constructions.relu._smooth_boxes import smooth_boxes
 Index = tuple[int, ...]
 #: From so many cells on panels are tried, as fine as for a grid of so many steps.
 MANY, FINE = 20_000, 200_000
+#: Where derivatives have no bounds.
+FOR_KINKS = "piecewise-linear, cached-patches (one variable) and simplicial take functions with kinks"
 
 
 def multi_indices(dimension: int, degree: int) -> list[Index]:

@@ -14,6 +14,7 @@ from approx.numbers import to_fmpq
 from approx.targets import Target
 from constructions.relu._cell_grid import Axis, Front, families, front, make_axis
 from constructions.relu._cell_polynomials import (
+    FOR_KINKS,
     CellPolynomials,
     Index,
     float_polynomials,
@@ -66,7 +67,9 @@ def choose(target: Target, eps: float, orders: Any) -> Choice:
                 best = Choice(order, cells, estimate)
         worse = worse + 1 if best is before and best is not None else 0
     if best is None:
-        raise RegularityError(f"local-taylor: no order among {list(orders)} has bounded derivatives and reaches {eps:g}")
+        raise RegularityError(
+            f"local-taylor: no order among {list(orders)} has bounded derivatives and reaches {eps:g}; {FOR_KINKS}"
+        )
     return best
 
 

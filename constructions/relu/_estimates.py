@@ -98,10 +98,9 @@ def two_scale_weights(target: Target, eps: float, name: str = "deep-two-scale", 
         return 0
     side = float(np.ptp(target.domain.floats(), axis=1).max())
     with np.errstate(all="ignore"):  # infinite where 1/alpha is large
-        steps = side * float(np.float64(constant * (2 if target.dimension == 1 else 1.2) / eps) ** (1 / alpha))
-    with np.errstate(all="ignore"):
-        found = float(per_step * np.float64(steps) ** (target.dimension / 2))
-    return max(_PATCHES[name][target.dimension - 1], _rounded(found))
+        steps = side * np.float64(constant * (2 if target.dimension == 1 else 1.2) / eps) ** (1 / alpha)
+        found = per_step * steps ** (target.dimension / 2)
+    return max(_PATCHES[name][target.dimension - 1], _rounded(float(found)))
 
 
 def narrow_weights(target: Target, eps: float) -> int:

@@ -19,7 +19,7 @@ from approx.errors import RegularityError, UnreachableError
 from approx.networks import Builder, Form, Network, linear_combination
 from approx.numbers import float_up, to_arb, to_float, to_fmpq, working_precision
 from approx.targets import Target
-from constructions.relu._cell_polynomials import multi_indices
+from constructions.relu._cell_polynomials import FOR_KINKS, multi_indices
 from constructions.relu.product import paper_product_form
 from constructions.relu.square import levels_for, square_error, square_weights
 
@@ -147,7 +147,7 @@ def sobolev_norm(unit: Target, order: int) -> float:
     """A proved bound of max over |a| <= order of sup |D^a f|; raises RegularityError when there is none."""
     norm = max(unit.derivative_bound(a, rtol=0.1) for a in multi_indices(unit.dimension, order))
     if not math.isfinite(norm):
-        raise RegularityError(f"local-taylor: the derivatives up to order {order} are not shown to be bounded")
+        raise RegularityError(f"local-taylor: the derivatives up to order {order} are not shown to be bounded; {FOR_KINKS}")
     return max(norm, 1e-300)
 
 

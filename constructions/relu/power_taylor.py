@@ -14,7 +14,13 @@ from approx.numbers import to_float, to_fmpq
 from approx.targets import Target
 from constructions.relu import _power_reader  # noqa: F401 (register the certificates of these networks)
 from constructions.relu._cell_grid import Axis, Front, families, front
-from constructions.relu._cell_polynomials import CellPolynomials, float_polynomials, proved_polynomials, tail_bound
+from constructions.relu._cell_polynomials import (
+    FOR_KINKS,
+    CellPolynomials,
+    float_polynomials,
+    proved_polynomials,
+    tail_bound,
+)
 from constructions.relu._economical_taylor import ORDERS, cells_for, grid, monomials, splice, steps_rounding
 from constructions.relu._exact_tail import ExactTail
 
@@ -107,7 +113,7 @@ def _choose(target: Target, goal: float, power: int, orders: list[int]) -> tuple
     if not found:
         raise RegularityError(
             f"power-taylor: {target.text} has no bounded derivatives of the orders {orders[0]} to {orders[-1]} (and one more), "
-            "or needs too many cells; piecewise-linear, cached-patches and simplicial take functions with kinks"
+            f"or needs too many cells; {FOR_KINKS}"
         )
     _, order, cells = min(found)
     return order, cells

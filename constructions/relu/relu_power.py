@@ -15,6 +15,7 @@ from approx.errors import InputError, RegularityError, UnreachableError
 from approx.networks import Network, block, layer
 from approx.numbers import arb_interval, float_up, to_arb, to_float, to_fmpq, working_precision
 from approx.targets import Target
+from constructions.relu._cell_polynomials import FOR_KINKS
 
 DESCRIPTION = {
     "name": "relu-power",
@@ -81,8 +82,7 @@ def _refuse_rough(target: Target, power: int) -> None:
         raise RegularityError(f"relu-power: needs a target of one variable, this one has {target.dimension}")
     if target.split_points() or not math.isfinite(target.derivative_bound(power + 1, rtol=0.5)):
         raise RegularityError(
-            f"relu-power: {target.text} has no bounded derivative of order {power + 1} on {target.domain}; "
-            "piecewise-linear, cached-patches and simplicial take functions with kinks"
+            f"relu-power: {target.text} has no bounded derivative of order {power + 1} on {target.domain}; {FOR_KINKS}"
         )
 
 

@@ -198,3 +198,11 @@ def test_build_considers_every_relu_construction_and_guesses_from_below():
     ):  # fmt: skip
         weights = rows[name].builder(target, eps).network.size.weights
         assert 0.1 * weights < rows[name].estimate(target, eps) <= weights, (name, eps)
+
+
+def test_regularity_that_is_not_there_is_refused_with_the_methods_that_do_without():
+    cases = [("local-taylor", {"order": 4}), ("local-taylor", {"order": 4, "form": "paper"}), ("power-taylor", {"order": 4})]
+    cases += [("relu-power", {}), ("hoelder-two-scale", {"order": 4}), ("deep-fourier", {})]
+    for method, options in cases:
+        with pytest.raises(RegularityError, match=r"derivative.*simplicial"):
+            constructions.build("abs(x-1/3)", 1e-3, method=method, **options)
